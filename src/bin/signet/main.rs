@@ -1,0 +1,3 @@
+//! `signet`: the administration program.
+
+fn main() {}

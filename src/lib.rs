@@ -1,0 +1,13 @@
+//! Signet: an HSM for HMAC keys.
+//!
+//! This crate is the core (module, session, token, object, mechanism, vault,
+//! store), the PKCS#11 3.2 module `libsignet_pkcs11.so` built over it, and the
+//! administration program `signet`. The core is plain Rust: no globals, no
+//! `unsafe`, no environment and no clock below `ffi`; what it needs is passed
+//! in.
+
+pub mod entropy;
+pub mod error;
+pub mod secret;
+pub mod store;
+pub mod types;

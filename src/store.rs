@@ -1,0 +1,331 @@
+//! The store of one token: what it holds, what it promises, what it assumes.
+//!
+//! # Definitions
+//!
+//! A **record** is a body of opaque bytes with a [`Kind`], an [`RecordId`] that
+//! is unique within its kind, a version and up to a few [`Tag`]s. The store
+//! never learns what a body means: sealing is the vault's business, meaning the
+//! token's.
+//!
+//! A **tag** is a short hash of one property of the record. Records are found
+//! by tags and by nothing else; whoever reads the file learns which records
+//! share a tag, not what it stands for.
+//!
+//! A **commit** changes any number of records at once. Commits are numbered
+//! from 1 without gaps by their [`Sequence`].
+//!
+//! A **reservation** is a login attempt that has been counted but not settled.
+//!
+//! # Promises
+//!
+//! 1. *Atomic*: after a crash at any moment a commit is there whole or not at
+//!    all, and no reader ever sees half of one.
+//! 2. *Durable*: when [`Store::write`] returns a sequence, the commit survives
+//!    the death of the process and of the machine. One sync per commit.
+//! 3. *Serial*: the closure of [`Store::write`] sees the state that its batch
+//!    will be applied to; no other writer, in this process or another, commits
+//!    in between. A batch whose expected versions do not hold is refused whole.
+//! 4. *Ordered*: a reader that has seen commit *n* never sees an older state.
+//! 5. *Noticed*: when any process has committed, [`Store::generation`] differs
+//!    from what it was before, in every process, at the cost of one atomic read.
+//!    An odd count means "a commit is under way or its writer died": ask
+//!    [`Store::changes`].
+//! 6. *Counted*: failures of a credential plus its open reservations never
+//!    exceed the limit, in all processes together, and a reservation whose
+//!    holder died counts as a failure.
+//! 7. *Found cheaply*: a look-up by tags costs the same in a token with one
+//!    record and in one with 100,000.
+//!
+//! # Assumptions
+//!
+//! The file system keeps what `fdatasync` acknowledged, renames atomically and
+//! implements POSIX record locks and `flock` for all processes that share the
+//! directory (a local file system, not NFS). The directory belongs to one uid.
+
+#![forbid(unsafe_code)]
+
+use crate::error::Result;
+use std::fmt;
+
+/// What sort of record: a number that the store compares and never interprets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Kind(pub u8);
+
+/// A record's name within its kind: 1 to 64 bytes of printable ASCII.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordId(String);
+
+impl RecordId {
+    /// The longest name, in bytes.
+    pub const MAX_LEN: usize = 64;
+
+    /// `name` as an id; `None` when it is empty, too long or not printable ASCII.
+    #[must_use]
+    pub fn new(name: &str) -> Option<Self> {
+        let valid = (1..=Self::MAX_LEN).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_graphic());
+        valid.then(|| Self(name.to_owned()))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One searchable property: which one, and a hash of its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tag {
+    /// Which property.
+    pub property: u8,
+    /// A hash of its value.
+    pub hash: [u8; 16],
+}
+
+/// The number of a commit; 0 is the state before the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sequence(pub u64);
+
+/// A record as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The kind.
+    pub kind: Kind,
+    /// The name.
+    pub id: RecordId,
+    /// Raised by one with every change of this record, from 1.
+    pub version: u64,
+    /// The opaque content.
+    pub body: Vec<u8>,
+}
+
+/// One change of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Makes a record, or replaces it body and tags.
+    Put {
+        /// The kind.
+        kind: Kind,
+        /// The name.
+        id: RecordId,
+        /// The version that the record must have now; 0: must not exist.
+        expected: u64,
+        /// The new content.
+        body: Vec<u8>,
+        /// The new tags.
+        tags: Vec<Tag>,
+    },
+    /// Removes a record.
+    Remove {
+        /// The kind.
+        kind: Kind,
+        /// The name.
+        id: RecordId,
+        /// The version that the record must have now.
+        expected: u64,
+    },
+    /// Removes every record of every kind, and forgets all failures and
+    /// reservations. Changes behind it in the batch apply to the empty store.
+    Clear,
+}
+
+/// Where a listing goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor(pub u64);
+
+/// Some of the records that a look-up found, in the order they were made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The records.
+    pub records: Vec<Record>,
+    /// Where to go on; `None` when there is nothing more.
+    pub next: Option<Cursor>,
+}
+
+/// What happened since a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changes {
+    /// These records were made, changed or removed, up to and including the
+    /// commit `now`.
+    Records {
+        /// Each named once.
+        records: Vec<(Kind, RecordId)>,
+        /// The newest commit.
+        now: Sequence,
+    },
+    /// Too much, or too long ago, to tell: forget everything.
+    Everything {
+        /// The newest commit.
+        now: Sequence,
+    },
+}
+
+/// What the mapped page says; see promise 5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Generation {
+    /// Drawn at random when the page was made.
+    pub incarnation: u64,
+    /// Odd while a commit is under way.
+    pub count: u64,
+}
+
+impl Generation {
+    /// Whether no commit was under way when this was read.
+    #[must_use]
+    pub const fn is_settled(self) -> bool {
+        self.count.is_multiple_of(2)
+    }
+}
+
+/// The counters of one credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Attempts {
+    /// Settled failures since the last success, dead reservations included.
+    pub failures: u32,
+}
+
+/// A counted login attempt. Dropping it without settling counts as a failure.
+pub trait Reservation {
+    /// The attempt succeeded: failures start from zero again.
+    ///
+    /// # Errors
+    /// The store could not be written; the reservation then stays open and
+    /// becomes a failure when this process ends.
+    fn succeed(self: Box<Self>) -> Result<()>;
+
+    /// The attempt failed; the counters after it.
+    ///
+    /// # Errors
+    /// As for [`Reservation::succeed`].
+    fn fail(self: Box<Self>) -> Result<Attempts>;
+}
+
+/// Keeps `C_InitToken` away (shared) or everybody else (exclusive) until dropped.
+pub trait Presence: Send + Sync {}
+
+/// What the closure of [`Store::write`] may read: the state that its batch will
+/// be applied to.
+pub trait Reader {
+    /// The record, if there is one.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn get(&self, kind: Kind, id: &RecordId) -> Result<Option<Record>>;
+
+    /// Records of `kind` that bear all of `tags`, at most `limit` of them,
+    /// from `after` on.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn find(&self, kind: Kind, tags: &[Tag], after: Option<Cursor>, limit: usize) -> Result<Page>;
+
+    /// The newest commit.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn sequence(&self) -> Result<Sequence>;
+}
+
+/// The records of one token. All methods may be called from any thread.
+pub trait Store: Reader + Send + Sync {
+    /// The generation; promise 5.
+    fn generation(&self) -> Generation;
+
+    /// What was committed after `since`.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn changes(&self, since: Sequence) -> Result<Changes>;
+
+    /// Runs `change` on the present state and commits the batch it returns; an
+    /// empty batch commits nothing. `change` may run more than once (a store
+    /// that finds its state outdated asks again) and must not call the store.
+    ///
+    /// # Errors
+    /// What `change` returns, nothing being written then; or why the commit
+    /// failed: [`StoreFull`](crate::error::Error::StoreFull),
+    /// [`StoreReadOnly`](crate::error::Error::StoreReadOnly),
+    /// [`StoreIo`](crate::error::Error::StoreIo).
+    fn write(&self, change: &mut dyn FnMut(&dyn Reader) -> Result<Vec<Change>>)
+    -> Result<Sequence>;
+
+    /// The counters of a credential, dead reservations counted in.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn attempts(&self, credential: &RecordId) -> Result<Attempts>;
+
+    /// Counts an attempt before it is made; promise 6. Waits while open
+    /// reservations take up what is left of `limit`.
+    ///
+    /// # Errors
+    /// [`PinLocked`](crate::error::Error::PinLocked) when failures have reached
+    /// `limit`.
+    fn reserve(&self, credential: &RecordId, limit: u32) -> Result<Box<dyn Reservation + '_>>;
+
+    /// Forgets the failures of a credential.
+    ///
+    /// # Errors
+    /// The store could not be written.
+    fn forgive(&self, credential: &RecordId) -> Result<()>;
+
+    /// Announces this process: while the answer lives, nobody gets
+    /// [`Store::alone`].
+    ///
+    /// # Errors
+    /// The lock file could not be opened, or somebody is [`Store::alone`].
+    fn present(&self) -> Result<Box<dyn Presence>>;
+
+    /// Exclusive presence; `None` while anybody is [`Store::present`], this
+    /// process included. Does not wait.
+    ///
+    /// # Errors
+    /// The lock file could not be opened.
+    fn alone(&self) -> Result<Option<Box<dyn Presence>>>;
+
+    /// Whether commits are possible at all (a read-only file system, or file).
+    fn is_writable(&self) -> bool;
+
+    /// Called once in the child of a `fork` that inherited this store, in place
+    /// of dropping it: lets go of what the child must not keep (presence) and
+    /// touches nothing that the parent still uses.
+    fn abandon(&self);
+}
+
+/// All tokens of one place: a directory, or memory. Slot numbers name them.
+pub trait Place: Send + Sync {
+    /// The slot numbers in use, ascending. Costs one read of a mapped word
+    /// while nothing has changed.
+    ///
+    /// # Errors
+    /// The place could not be read; a place that does not exist yet is empty.
+    fn slots(&self) -> Result<Vec<u64>>;
+
+    /// The store in `slot`; the same `Store` value for as long as one lives.
+    ///
+    /// # Errors
+    /// It is not there, not ours, or may not be opened.
+    fn open(&self, slot: u64) -> Result<std::sync::Arc<dyn Store>>;
+
+    /// Makes a new store in `slot` with one first commit; durable and atomic:
+    /// no other process sees a store without that commit.
+    ///
+    /// # Errors
+    /// [`SlotIdInvalid`](crate::error::Error::SlotIdInvalid) when the slot was
+    /// taken meanwhile; or why the files could not be made.
+    fn create(&self, slot: u64, first: Vec<Change>) -> Result<std::sync::Arc<dyn Store>>;
+
+    /// Removes the store in `slot` and all its files. The caller must be
+    /// [`Store::alone`] on it.
+    ///
+    /// # Errors
+    /// Why the files could not be removed.
+    fn remove(&self, slot: u64) -> Result<()>;
+}
