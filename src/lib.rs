@@ -8,6 +8,8 @@
 
 pub mod entropy;
 pub mod error;
+pub mod mechanism;
+pub mod object;
 pub mod secret;
 pub mod store;
 pub mod types;

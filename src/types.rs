@@ -8,6 +8,7 @@ mod mechanism;
 mod template;
 mod text;
 
+pub(crate) use attribute::ulong;
 pub use attribute::{AttributeType, AttributeValue, Date, Shape};
 pub use handle::{ObjectHandle, SessionHandle, SlotId};
 pub use kind::{KeyType, ObjectClass, UserType};

@@ -1,0 +1,200 @@
+//! Objects: their attributes, the rules that govern them, their life cycle.
+//!
+//! An object is well-formed from the moment it exists (PKCS#11 v3.2 §4): the
+//! only ways to one are [`request`], which checks a caller's template, and
+//! [`codec`], which reads back what was written before.
+
+#![forbid(unsafe_code)]
+
+pub mod codec;
+pub mod query;
+pub mod request;
+pub mod rules;
+
+use crate::error::{Error, Result};
+use crate::secret::SecretBytes;
+use crate::types::{
+    AttributeType, AttributeValue, KeyType, MechanismType, ObjectClass, UNAVAILABLE, Ulong,
+};
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+use zeroize::Zeroizing;
+
+/// Attributes and their values, the secret one excepted.
+pub type Attributes = BTreeMap<AttributeType, AttributeValue>;
+
+/// Whether a key may be used (KMS API: KeyState).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyState {
+    /// May be used.
+    Enabled,
+    /// Kept, but not used until it is enabled again.
+    Disabled,
+    /// Waits for its key material.
+    PendingImport,
+    /// Waits for the end of its deletion window.
+    PendingDeletion,
+    /// A multi-Region primary that waits for the deletion of its replicas.
+    PendingReplicaDeletion,
+    /// Its key material cannot be reached.
+    Unavailable,
+}
+
+/// Where a key's material came from (KMS API: Origin).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Made inside the token.
+    Generated,
+    /// Brought in from outside.
+    External,
+}
+
+/// What an object carries besides its attributes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lifecycle {
+    /// Whether it may be used.
+    pub state: KeyState,
+    /// Where its value came from.
+    pub origin: Origin,
+    /// The key policy, an IAM document; `None` is the default policy.
+    pub policy: Option<String>,
+    /// When it was made.
+    pub created: SystemTime,
+}
+
+/// An object of a token or a session.
+#[derive(Debug)]
+pub struct Object {
+    class: ObjectClass,
+    attributes: Attributes,
+    value: SecretBytes,
+    lifecycle: Lifecycle,
+}
+
+impl Object {
+    /// The class.
+    #[must_use]
+    pub const fn class(&self) -> ObjectClass {
+        self.class
+    }
+
+    /// The key type; `None` for objects that are no keys.
+    #[must_use]
+    pub fn key_type(&self) -> Option<KeyType> {
+        match self.attributes.get(&AttributeType::KeyType) {
+            Some(AttributeValue::Ulong(number)) => KeyType::from_ck(*number),
+            _ => None,
+        }
+    }
+
+    /// A `CK_BBOOL` attribute; false when the object has none of this type.
+    #[must_use]
+    pub fn flag(&self, attribute: AttributeType) -> bool {
+        self.attributes.get(&attribute) == Some(&AttributeValue::Bool(true))
+    }
+
+    /// The bytes of a byte-array attribute; empty when there are none.
+    #[must_use]
+    pub fn bytes(&self, attribute: AttributeType) -> &[u8] {
+        match self.attributes.get(&attribute) {
+            Some(AttributeValue::Bytes(bytes)) => bytes,
+            _ => &[],
+        }
+    }
+
+    /// `CKA_UNIQUE_ID`.
+    #[must_use]
+    pub fn unique_id(&self) -> &str {
+        // Unique ids are made here and are always text.
+        std::str::from_utf8(self.bytes(AttributeType::UniqueId)).unwrap_or_default()
+    }
+
+    /// `CKA_PRIVATE`: visible only to the user who has logged in.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.flag(AttributeType::Private)
+    }
+
+    /// `CKA_TOKEN`: outlives the session.
+    #[must_use]
+    pub fn is_token_object(&self) -> bool {
+        self.flag(AttributeType::Token)
+    }
+
+    /// Whether the value may leave the token: neither sensitive nor
+    /// unextractable (PKCS#11 v3.2 §4.10).
+    #[must_use]
+    pub fn is_value_readable(&self) -> bool {
+        self.class != ObjectClass::SecretKey
+            || (self.flag(AttributeType::Extractable) && !self.flag(AttributeType::Sensitive))
+    }
+
+    /// Whether `CKA_ALLOWED_MECHANISMS` lets `mechanism` use this key: an empty
+    /// list allows all.
+    #[must_use]
+    pub fn allows(&self, mechanism: MechanismType) -> bool {
+        match self.attributes.get(&AttributeType::AllowedMechanisms) {
+            Some(AttributeValue::Mechanisms(list)) if !list.is_empty() => {
+                list.contains(&mechanism.to_ck())
+            }
+            _ => true,
+        }
+    }
+
+    /// `CKA_VALUE`, for use inside the token.
+    #[must_use]
+    pub const fn value(&self) -> &SecretBytes {
+        &self.value
+    }
+
+    /// State, origin, policy and creation date.
+    #[must_use]
+    pub const fn lifecycle(&self) -> &Lifecycle {
+        &self.lifecycle
+    }
+
+    /// All attributes but the value.
+    #[must_use]
+    pub const fn attributes(&self) -> &Attributes {
+        &self.attributes
+    }
+
+    /// An attribute as the caller's memory will hold it
+    /// (`C_GetAttributeValue`, PKCS#11 v3.2 §5.7.5).
+    ///
+    /// # Errors
+    /// [`Error::AttributeSensitive`] for the value of a sensitive or
+    /// unextractable key, [`Error::AttributeTypeInvalid`] when the object has
+    /// no such attribute.
+    pub fn read(&self, number: Ulong) -> Result<Zeroizing<Vec<u8>>> {
+        let missing = Error::AttributeTypeInvalid(number);
+        let Some(attribute) = AttributeType::from_ck(number) else { return Err(missing) };
+        if rules::find(self.class, attribute).is_none() {
+            return Err(missing);
+        }
+        let bytes = match attribute {
+            AttributeType::Value if !self.is_value_readable() => {
+                return Err(Error::AttributeSensitive(attribute));
+            }
+            AttributeType::Value => self.value.expose().to_vec(),
+            AttributeType::ValueLen => self.value_len().to_ne_bytes().to_vec(),
+            AttributeType::KeyGenMechanism if !self.attributes.contains_key(&attribute) => {
+                UNAVAILABLE.to_ne_bytes().to_vec()
+            }
+            _ => self.attributes.get(&attribute).ok_or(missing)?.to_bytes(),
+        };
+        Ok(Zeroizing::new(bytes))
+    }
+
+    /// The size that `C_GetObjectSize` reports: the bytes of all attributes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let attributes: usize = self.attributes.values().map(|value| value.to_bytes().len()).sum();
+        attributes + self.value.len()
+    }
+
+    fn value_len(&self) -> Ulong {
+        // Values are bounded far below the width of a CK_ULONG.
+        Ulong::try_from(self.value.len()).unwrap_or(UNAVAILABLE)
+    }
+}

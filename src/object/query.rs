@@ -1,0 +1,83 @@
+//! What `C_FindObjectsInit` looks for (PKCS#11 v3.2 §5.7.7).
+
+use super::{Object, rules};
+use crate::error::Result;
+use crate::types::{AttributeType, AttributeValue, ObjectClass, Shape, Template};
+
+/// A checked search template: exact matches, all of which must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Query {
+    wanted: Vec<(AttributeType, Vec<u8>)>,
+    nothing: bool,
+}
+
+impl Query {
+    /// Reads a search template. An attribute that no object of this token has
+    /// makes the query match nothing; programs probe for such attributes.
+    ///
+    /// # Errors
+    /// [`AttributeValueInvalid`](crate::error::Error::AttributeValueInvalid) for a flag or a number of a wrong size.
+    pub fn parse(template: &Template<'_>) -> Result<Self> {
+        let mut query = Self::default();
+        for raw in template {
+            let Some(attribute) = AttributeType::from_ck(raw.number) else {
+                query.nothing = true;
+                continue;
+            };
+            let shape = ObjectClass::ALL
+                .iter()
+                .find_map(|&class| rules::find(class, attribute))
+                .map(|rule| rule.shape);
+            if matches!(shape, Some(Shape::Bool | Shape::Ulong)) {
+                let shape = shape.unwrap_or(Shape::Bytes);
+                AttributeValue::parse(attribute, shape, raw.value)?;
+            }
+            query.wanted.push((attribute, raw.value.to_vec()));
+        }
+        Ok(query)
+    }
+
+    /// The value that an attribute must have, where the query names one.
+    #[must_use]
+    pub fn wanted(&self, attribute: AttributeType) -> Option<&[u8]> {
+        self.wanted.iter().find(|(named, _)| *named == attribute).map(|(_, value)| &**value)
+    }
+
+    /// A flag that must have this value, where the query names one.
+    #[must_use]
+    pub fn wanted_flag(&self, attribute: AttributeType) -> Option<bool> {
+        self.wanted(attribute).map(|value| value == [1])
+    }
+
+    /// Whether nothing can match.
+    #[must_use]
+    pub const fn matches_nothing(&self) -> bool {
+        self.nothing
+    }
+
+    /// Whether `object` has every wanted value. The value of a key that cannot
+    /// be read never matches, so that a search cannot guess it.
+    #[must_use]
+    pub fn matches(&self, object: &Object) -> bool {
+        !self.nothing
+            && self.wanted.iter().all(|(attribute, value)| {
+                object.read(attribute.to_ck()).is_ok_and(|has| *has == *value)
+            })
+    }
+}
+
+/// For callers that build queries themselves: the CLI and tests.
+impl Query {
+    /// Asks for an attribute's value as well.
+    #[must_use]
+    pub fn with(mut self, attribute: AttributeType, value: &AttributeValue) -> Self {
+        self.wanted.push((attribute, value.to_bytes()));
+        self
+    }
+
+    /// Asks for objects of a class.
+    #[must_use]
+    pub fn class(self, class: ObjectClass) -> Self {
+        self.with(AttributeType::Class, &AttributeValue::Ulong(class.to_ck()))
+    }
+}
