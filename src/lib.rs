@@ -13,3 +13,4 @@ pub mod object;
 pub mod secret;
 pub mod store;
 pub mod types;
+pub mod vault;

@@ -1,0 +1,190 @@
+//! From a PIN to the root key.
+
+use super::{KEY_LEN, Vault, open, seal};
+use crate::entropy::{self, Entropy};
+use crate::error::{Error, Result};
+use crate::secret::{Pin, SecretBytes};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use minicbor::bytes::ByteVec;
+use minicbor::{Decode, Encode};
+use zeroize::Zeroize;
+
+/// The cost of guessing one PIN (RFC 9106 §3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct PinParameters {
+    /// Memory in KiB.
+    #[n(0)]
+    pub memory_kib: u32,
+    /// Passes over the memory.
+    #[n(1)]
+    pub iterations: u32,
+    /// Lanes.
+    #[n(2)]
+    pub lanes: u32,
+}
+
+impl PinParameters {
+    /// The most that a stored record may ask for, so that an edited file
+    /// cannot exhaust the host's memory: 1 GiB.
+    const MEMORY_KIB_MAX: u32 = 1 << 20;
+
+    fn argon2(self) -> Result<Argon2<'static>> {
+        let refused = |why: String| Error::FunctionFailed(format!("Argon2id: {why}"));
+        if self.memory_kib > Self::MEMORY_KIB_MAX {
+            return Err(refused(format!("{} KiB is too much memory", self.memory_kib)));
+        }
+        let parameters = Params::new(self.memory_kib, self.iterations, self.lanes, Some(KEY_LEN))
+            .map_err(|error| refused(error.to_string()))?;
+        Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters))
+    }
+}
+
+/// OWASP's minimum for Argon2id: 19 MiB, two passes, one lane.
+impl Default for PinParameters {
+    fn default() -> Self {
+        Self { memory_kib: 19_456, iterations: 2, lanes: 1 }
+    }
+}
+
+/// The root key wrapped under one credential's PIN.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct WrappedRoot {
+    #[n(0)]
+    parameters: PinParameters,
+    #[n(1)]
+    salt: ByteVec,
+    #[n(2)]
+    sealed: ByteVec,
+}
+
+const SALT_LEN: usize = 16;
+
+impl WrappedRoot {
+    /// Wraps the vault's root key for `credential`.
+    ///
+    /// # Errors
+    /// [`Error::EntropyUnavailable`]; [`Error::HostMemory`] when the derivation
+    /// cannot have its memory.
+    pub fn wrap(
+        vault: &Vault,
+        credential: &str,
+        pin: &Pin,
+        parameters: PinParameters,
+        entropy: &dyn Entropy,
+    ) -> Result<Self> {
+        let salt: [u8; SALT_LEN] = entropy::array(entropy)?;
+        let key = wrapping_key(pin, &salt, parameters)?;
+        let associated = associated(&vault.serial, credential);
+        let sealed = seal(&key, &associated, vault.root.expose(), entropy)?;
+        Ok(Self { parameters, salt: salt.to_vec().into(), sealed: sealed.into() })
+    }
+
+    /// Opens the vault of the token `serial` with the PIN of `credential`.
+    ///
+    /// # Errors
+    /// [`Error::PinIncorrect`] when the PIN does not open it, whatever the
+    /// reason; [`Error::HostMemory`] as for [`WrappedRoot::wrap`].
+    pub fn unwrap(&self, serial: &str, credential: &str, pin: &Pin) -> Result<Vault> {
+        let key = wrapping_key(pin, &self.salt, self.parameters)?;
+        let root = open(&key, &associated(serial, credential), &self.sealed)
+            .filter(|root| root.len() == KEY_LEN)
+            .ok_or(Error::PinIncorrect)?;
+        Vault::over(serial, root)
+    }
+
+    /// The cost that was chosen when the PIN was set.
+    #[must_use]
+    pub const fn parameters(&self) -> PinParameters {
+        self.parameters
+    }
+}
+
+fn associated(serial: &str, credential: &str) -> Vec<u8> {
+    [b"signet root v1\0", serial.as_bytes(), b"\0", credential.as_bytes()].concat()
+}
+
+/// Work memory that is wiped: it holds what was derived from the PIN.
+struct Work(Vec<Block>);
+
+impl Work {
+    fn new(blocks: usize) -> Result<Self> {
+        let mut work = Vec::new();
+        work.try_reserve_exact(blocks).map_err(|_| Error::HostMemory)?;
+        work.resize(blocks, Block::default());
+        Ok(Self(work))
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.0.iter_mut().for_each(|block| block.as_mut().zeroize());
+    }
+}
+
+fn wrapping_key(pin: &Pin, salt: &[u8], parameters: PinParameters) -> Result<SecretBytes> {
+    let argon2 = parameters.argon2()?;
+    let mut work = Work::new(argon2.params().block_count())?;
+    SecretBytes::filled(KEY_LEN, |out| {
+        argon2
+            .hash_password_into_with_memory(pin.expose(), salt, out, &mut work.0)
+            .map_err(|error| Error::FunctionFailed(format!("Argon2id: {error}")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::OsEntropy;
+    use crate::vault::Place;
+
+    const CHEAP: PinParameters = PinParameters { memory_kib: 8, iterations: 1, lanes: 1 };
+
+    fn wrapped() -> (Vault, WrappedRoot) {
+        let vault = Vault::new("serial", &OsEntropy).unwrap();
+        let pin = Pin::copied(b"1234");
+        let wrapped = WrappedRoot::wrap(&vault, "user", &pin, CHEAP, &OsEntropy).unwrap();
+        (vault, wrapped)
+    }
+
+    #[test]
+    fn the_right_pin_gives_the_same_vault() {
+        let (vault, wrapped) = wrapped();
+        let again = wrapped.unwrap("serial", "user", &Pin::copied(b"1234")).unwrap();
+        let place = Place { kind: 1, id: "a", version: 1 };
+        let sealed = vault.seal(place, b"", b"plain", &OsEntropy).unwrap();
+        assert_eq!(again.open(place, b"", &sealed).unwrap().expose(), b"plain");
+    }
+
+    #[test]
+    fn another_pin_credential_or_token_is_a_wrong_pin() {
+        let (_, wrapped) = wrapped();
+        for (serial, credential, pin) in [
+            ("serial", "user", &b"1235"[..]),
+            ("serial", "user", b""),
+            ("serial", "so", b"1234"),
+            ("other", "user", b"1234"),
+        ] {
+            let error = wrapped.unwrap(serial, credential, &Pin::copied(pin)).unwrap_err();
+            assert_eq!(error, Error::PinIncorrect);
+        }
+    }
+
+    #[test]
+    fn parameters_of_an_edited_file_cannot_exhaust_memory() {
+        let (_, mut wrapped) = wrapped();
+        wrapped.parameters.memory_kib = u32::MAX;
+        let error = wrapped.unwrap("serial", "user", &Pin::copied(b"1234")).unwrap_err();
+        assert!(matches!(error, Error::FunctionFailed(_)));
+    }
+
+    #[test]
+    fn argon2id_gives_the_answer_of_the_reference_implementation() {
+        // printf password | argon2 somesaltsomesalt -id -t 2 -k 64 -p 1 -r
+        let parameters = PinParameters { memory_kib: 64, iterations: 2, lanes: 1 };
+        let key = wrapping_key(&Pin::copied(b"password"), b"somesaltsomesalt", parameters).unwrap();
+        let hex: String = key.expose().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "1a98fba8e6394425c9bdc333a9c750aaf811df070f5fb4a5788e1cf4db5793a1");
+    }
+}
