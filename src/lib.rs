@@ -11,6 +11,7 @@ pub mod entropy;
 pub mod error;
 pub mod mechanism;
 pub mod object;
+pub mod log;
 pub mod secret;
 pub mod store;
 pub mod types;
