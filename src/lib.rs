@@ -7,10 +7,12 @@
 //! in.
 
 pub mod clock;
+pub mod config;
 pub mod entropy;
 pub mod error;
 pub mod mechanism;
 pub mod object;
+pub mod host;
 pub mod log;
 pub mod secret;
 pub mod store;

@@ -1,0 +1,98 @@
+//! Single values: from text to what it means, or why it cannot be used.
+
+use super::Mechanisms;
+use crate::log::Level;
+use crate::types::MechanismType;
+
+/// `text` without the blanks around it that C's `isspace` knows.
+pub(super) fn trimmed(text: &str) -> &str {
+    text.trim_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c'])
+}
+
+/// `true` or `false` in any case, as SoftHSM has it.
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        _ if text.eq_ignore_ascii_case("true") => Ok(true),
+        _ if text.eq_ignore_ascii_case("false") => Ok(false),
+        _ => Err(format!("{text:?} is neither true nor false")),
+    }
+}
+
+/// A level's name in any case, or `off`.
+pub(super) fn log_level(text: &str) -> Result<Option<Level>, String> {
+    if text.eq_ignore_ascii_case("off") {
+        return Ok(None);
+    }
+    let named = Level::ALL.into_iter().find(|level| text.eq_ignore_ascii_case(level.name()));
+    named.map(Some).ok_or_else(|| {
+        format!("{text:?} is none of \"off\", \"error\", \"warning\", \"info\", \"debug\"")
+    })
+}
+
+/// A decimal number from `least` to `most`.
+pub(super) fn number(least: u32, most: u32) -> impl Fn(&str) -> Result<u32, String> {
+    move |text| {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = if digits { text.parse().ok() } else { None };
+        number
+            .filter(|number| (least..=most).contains(number))
+            .ok_or_else(|| format!("{text:?} is not a number from {least} to {most}"))
+    }
+}
+
+/// SoftHSM's object stores. The name says nothing here: there is one store.
+pub(super) fn backend(text: &str) -> Result<(), String> {
+    match text {
+        "file" | "db" => Ok(()),
+        _ => Err(format!("{text:?} is neither \"file\" nor \"db\"")),
+    }
+}
+
+/// Octal permission bits that leave the owner's alone.
+pub(super) fn umask(text: &str) -> Result<u32, String> {
+    let digits = (1..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    let bits = if digits { u32::from_str_radix(text, 8).ok() } else { None };
+    bits.filter(|bits| *bits <= 0o077)
+        .ok_or_else(|| format!("{text:?} is not an octal number from 0 to 077"))
+}
+
+/// `ALL`, or names with commas between them; a `-` before the first turns the
+/// list into what is left out. Also the names that the module does not know.
+pub(super) fn mechanisms(text: &str) -> Result<(Mechanisms, Vec<String>), String> {
+    if text.eq_ignore_ascii_case("ALL") {
+        return Ok((Mechanisms::All, Vec::new()));
+    }
+    let (without, list) = match text.strip_prefix('-') {
+        Some(list) => (true, list),
+        None => (false, text),
+    };
+    let mut known = Vec::new();
+    let mut unknown = Vec::new();
+    for name in list.split(',').map(trimmed) {
+        if name.is_empty() {
+            return Err("a name is missing in the list of mechanisms".into());
+        }
+        if name.starts_with('-') {
+            return Err("a minus sign stands before the whole list only".into());
+        }
+        match MechanismType::ALL.iter().find(|mechanism| mechanism.name() == name) {
+            Some(mechanism) => known.push(*mechanism),
+            None => unknown.push(name.chars().take(64).collect()),
+        }
+    }
+    let mechanisms = if without { Mechanisms::AllBut(known) } else { Mechanisms::Only(known) };
+    Ok((mechanisms, unknown))
+}
+
+/// A token's label.
+pub(super) fn label(bytes: &[u8]) -> Result<String, String> {
+    let text = str::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
+    let text = trimmed(text);
+    if !(1..=32).contains(&text.len()) {
+        return Err("a label has 1 to 32 bytes".into());
+    }
+    if text.chars().any(char::is_control) {
+        return Err("a label holds no control characters".into());
+    }
+    Ok(text.into())
+}
