@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use rand::TryRng;
+use std::io::Write;
 
 /// A source of random bytes fit for keys.
 pub trait Entropy: Send + Sync {
@@ -10,6 +11,10 @@ pub trait Entropy: Send + Sync {
     /// # Errors
     /// [`Error::EntropyUnavailable`]; `out` must then not be used.
     fn fill(&self, out: &mut [u8]) -> Result<()>;
+
+    /// Mixes in what a caller offers. It never makes the source weaker and is
+    /// never relied on.
+    fn stir(&self, seed: &[u8]);
 }
 
 /// The operating system's generator (`getrandom(2)` on Linux).
@@ -19,6 +24,14 @@ pub struct OsEntropy;
 impl Entropy for OsEntropy {
     fn fill(&self, out: &mut [u8]) -> Result<()> {
         rand::rngs::SysRng.try_fill_bytes(out).map_err(|_| Error::EntropyUnavailable)
+    }
+
+    /// What is written to `/dev/urandom` is mixed into the kernel's pool without
+    /// being credited as entropy (random(4)). Where it cannot be written the
+    /// seed is dropped: nothing depends on it.
+    fn stir(&self, seed: &[u8]) {
+        let device = std::fs::OpenOptions::new().write(true).open("/dev/urandom");
+        let _ = device.and_then(|mut device| device.write_all(seed));
     }
 }
 

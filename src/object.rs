@@ -193,6 +193,13 @@ impl Object {
         attributes + self.value.len()
     }
 
+    /// The object with its value, which was stored apart from it.
+    #[must_use]
+    pub fn with_value(mut self, value: SecretBytes) -> Self {
+        self.value = value;
+        self
+    }
+
     fn value_len(&self) -> Ulong {
         // Values are bounded far below the width of a CK_ULONG.
         Ulong::try_from(self.value.len()).unwrap_or(UNAVAILABLE)

@@ -55,6 +55,15 @@ impl Query {
         self.nothing
     }
 
+    /// Whether the query asks for these attributes and for what is certain of
+    /// a token object that was found by its visibility.
+    pub fn needs_only(&self, attributes: impl Iterator<Item = AttributeType> + Clone) -> bool {
+        let certain = [AttributeType::Token, AttributeType::Private];
+        self.wanted.iter().all(|(wanted, _)| {
+            certain.contains(wanted) || attributes.clone().any(|attribute| attribute == *wanted)
+        })
+    }
+
     /// Whether `object` has every wanted value. The value of a key that cannot
     /// be read never matches, so that a search cannot guess it.
     #[must_use]

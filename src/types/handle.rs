@@ -30,3 +30,19 @@ number! {
     /// `CK_OBJECT_HANDLE`: never zero, never reused within a process.
     ObjectHandle
 }
+
+impl SlotId {
+    /// The number as the store knows it.
+    #[must_use]
+    #[allow(clippy::useless_conversion, reason = "CK_ULONG is 32 bits wide on some platforms")]
+    pub fn number(self) -> u64 {
+        self.0.into()
+    }
+
+    /// The slot that the store knows by this number; `None` when a
+    /// `CK_SLOT_ID` cannot hold it.
+    #[must_use]
+    pub fn from_number(number: u64) -> Option<Self> {
+        Ulong::try_from(number).ok().map(Self)
+    }
+}

@@ -1,0 +1,158 @@
+//! One application's view of all tokens: one method per function of the
+//! standard that the module offers, in safe Rust. An application holds one
+//! [`Module`]; the C door keeps it in its global, the daemon and tests may have
+//! many.
+//!
+//! # Locks
+//!
+//! In this order, never upward: slots → slot state → session state → token.
+//! Handle tables are read without a lock. A session's own state is the only lock
+//! held while a MAC is computed; while a PIN is checked the token's login lock
+//! is, and a slot's only in `C_InitToken`. The module starts no threads.
+
+#![forbid(unsafe_code)]
+
+mod digest;
+mod handle_table;
+mod keys;
+mod objects;
+mod random;
+mod sessions;
+mod slots;
+
+pub use keys::{PreparedKey, Signing};
+pub use sessions::SessionInfo;
+pub use slots::{SlotInfo, TokenInfo};
+
+use crate::config::{Argon2Cost, Config, Mechanisms};
+use crate::error::{Error, Result};
+use crate::mechanism::{self, CATALOGUE, Row};
+use crate::secret::Pin;
+use crate::session::Session;
+use crate::store::Place;
+use crate::token::{Settings, Surroundings};
+use crate::types::{MechanismType, SlotId, Ulong, UserType};
+use crate::vault::PinParameters;
+use handle_table::HandleTable;
+use objects::ObjectEntry;
+use parking_lot::{Mutex, RwLock};
+use slots::Slot;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// The tokens, sessions and objects of one application.
+pub struct Module {
+    place: Arc<dyn Place>,
+    surroundings: Surroundings,
+    settings: Settings,
+    mechanisms: Mechanisms,
+    removable: bool,
+    slots: RwLock<BTreeMap<SlotId, Arc<Slot>>>,
+    sessions: HandleTable<Session>,
+    objects: HandleTable<ObjectEntry>,
+    /// Keys that are kept open, oldest first; see [`objects`].
+    open_keys: Mutex<VecDeque<Ulong>>,
+    /// The slots whose tokens the application has been told of.
+    announced: Mutex<BTreeSet<SlotId>>,
+}
+
+impl Module {
+    /// A module over the tokens of `place`.
+    ///
+    /// # Errors
+    /// The place could not be read.
+    pub fn new(place: Arc<dyn Place>, surroundings: Surroundings, config: &Config) -> Result<Self> {
+        let Argon2Cost { memory_kib, iterations, lanes } = config.argon2;
+        let module = Self {
+            place,
+            surroundings,
+            settings: Settings {
+                pin_attempts: config.max_pin_attempts,
+                pin_parameters: PinParameters { memory_kib, iterations, lanes },
+                require_counter: config.pin_counter_required,
+            },
+            mechanisms: config.mechanisms.clone(),
+            removable: config.slots_removable,
+            slots: RwLock::default(),
+            sessions: HandleTable::new(),
+            objects: HandleTable::new(),
+            open_keys: Mutex::default(),
+            announced: Mutex::default(),
+        };
+        let present = module.refresh_slots()?;
+        *module.announced.lock() = present;
+        Ok(module)
+    }
+
+    /// The mechanisms that are offered, in the order of the catalogue.
+    pub fn mechanisms(&self) -> impl Iterator<Item = &'static Row> + '_ {
+        CATALOGUE.iter().filter(|row| self.mechanisms.offers(row.mechanism))
+    }
+
+    /// What is known of a mechanism (`C_GetMechanismInfo`).
+    ///
+    /// # Errors
+    /// [`Error::MechanismInvalid`] when it is not offered.
+    pub fn mechanism_info(&self, number: Ulong) -> Result<&'static Row> {
+        MechanismType::from_ck(number)
+            .and_then(mechanism::find)
+            .filter(|row| self.mechanisms.offers(row.mechanism))
+            .ok_or(Error::MechanismInvalid(number))
+    }
+
+    fn require_offered(&self, mechanism: MechanismType) -> Result<()> {
+        if self.mechanisms.offers(mechanism) {
+            Ok(())
+        } else {
+            Err(Error::MechanismInvalid(mechanism.to_ck()))
+        }
+    }
+
+    /// Makes a token with this label and these PINs unless there is one
+    /// already: what a container does at its first start.
+    ///
+    /// # Errors
+    /// Why the token could not be made.
+    pub fn ensure_token(&self, label: &str, so_pin: &Pin, user_pin: Option<&Pin>) -> Result<()> {
+        let slot = loop {
+            let slots = self.slot_list()?;
+            for &slot in &slots {
+                let info = self.token_info(slot)?.token;
+                if info.is_some_and(|info| info.label == label) {
+                    return Ok(());
+                }
+            }
+            let empty = slots.last().copied().ok_or(Error::TokenNotPresent(SlotId(0)))?;
+            match self.init_token(empty, so_pin, label) {
+                // Another process has made one in that slot meanwhile: look again.
+                Err(Error::SlotIdInvalid(_)) => {}
+                other => {
+                    other?;
+                    break empty;
+                }
+            }
+        };
+        let Some(user_pin) = user_pin else { return Ok(()) };
+        let session = self.open_session(slot, true)?;
+        let set = self
+            .login(session, UserType::SecurityOfficer, so_pin)
+            .and_then(|()| self.init_pin(session, user_pin));
+        self.close_session(session)?;
+        set
+    }
+
+    /// Leaves the child of a `fork`, in place of dropping: lets go of what the
+    /// child must not keep and leaves the rest to the parent. Takes no lock
+    /// that a thread of the parent may have held.
+    pub fn abandon(self) {
+        if let Some(slots) = self.slots.try_read() {
+            for slot in slots.values() {
+                slot.abandon();
+            }
+        }
+        std::mem::forget(self);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,231 @@
+//! Keys in use: generation (PKCS#11 v3.2 §5.18), MACs (§5.13, §5.15).
+
+use super::Module;
+use super::objects::require_trust;
+use crate::error::{Error, Result};
+use crate::mechanism::hmac::Hmac;
+use crate::mechanism::{GENERATED_KEY_MAX, GENERATED_KEY_MIN, Hash, RawMechanism};
+use crate::object::request::NewObject;
+use crate::object::{KeyState, Object};
+use crate::policy::{Action, Principal, Resource, authorize};
+use crate::secret::SecretBytes;
+use crate::session::{MacOperation, Operation, Output, Purpose, Room};
+use crate::token::LiveObject;
+use crate::types::{AttributeType, ObjectHandle, SessionHandle, Template};
+use std::sync::{Arc, OnceLock};
+
+/// An opened object and, if it is a key, its prepared HMAC states: one for each
+/// hash that it has been used with.
+pub struct PreparedKey {
+    source: Source,
+    states: [OnceLock<Box<Hmac>>; Hash::ALL.len()],
+}
+
+enum Source {
+    Token(Arc<LiveObject>),
+    Session(Object),
+}
+
+impl PreparedKey {
+    const fn new(source: Source) -> Self {
+        Self { source, states: [const { OnceLock::new() }; Hash::ALL.len()] }
+    }
+
+    pub(super) const fn of_token(live: Arc<LiveObject>) -> Self {
+        Self::new(Source::Token(live))
+    }
+
+    pub(super) const fn of_session(object: Object) -> Self {
+        Self::new(Source::Session(object))
+    }
+
+    pub(super) fn object(&self) -> &Object {
+        match &self.source {
+            Source::Token(live) => live.object(),
+            Source::Session(object) => object,
+        }
+    }
+
+    pub(super) const fn live(&self) -> Option<&Arc<LiveObject>> {
+        match &self.source {
+            Source::Token(live) => Some(live),
+            Source::Session(_) => None,
+        }
+    }
+
+    /// Whether it is still what the store has, and has all that `principal`
+    /// could get.
+    pub(super) fn is_usable(&self, principal: Principal) -> bool {
+        match &self.source {
+            Source::Token(live) => {
+                live.is_current() && (live.is_complete() || principal == Principal::Public)
+            }
+            Source::Session(_) => true,
+        }
+    }
+
+    /// The key's states for `hash`, computed at first use.
+    fn prepared(&self, hash: Hash) -> &Hmac {
+        self.states[hash as usize]
+            .get_or_init(|| Box::new(Hmac::new(hash, self.object().value().expose())))
+    }
+}
+
+/// How a MAC operation begins.
+#[derive(Debug, Clone, Copy)]
+pub enum Signing<'a> {
+    /// `C_SignInit`.
+    Sign,
+    /// `C_VerifyInit`.
+    Verify,
+    /// `C_VerifySignatureInit` with this MAC.
+    VerifySignature(&'a [u8]),
+}
+
+impl Module {
+    /// Generates a key (`C_GenerateKey`).
+    ///
+    /// # Errors
+    /// As for [`NewObject::generate`]; [`Error::MechanismInvalid`],
+    /// [`Error::SessionReadOnly`], [`Error::UserNotLoggedIn`].
+    pub fn generate_key(
+        &self,
+        handle: SessionHandle,
+        mechanism: RawMechanism<'_>,
+        template: &Template<'_>,
+    ) -> Result<ObjectHandle> {
+        let session = self.session(handle)?;
+        let (mechanism, key_type) = mechanism.as_key_gen()?;
+        self.require_offered(mechanism)?;
+        let lengths = GENERATED_KEY_MIN..=GENERATED_KEY_MAX;
+        let (new, length) = NewObject::generate(template, key_type, lengths)?;
+        require_trust(&new, session.principal() == Principal::SecurityOfficer)?;
+        let value = SecretBytes::filled(length, |out| self.surroundings.entropy.fill(out))?;
+        let contribution = self.contribution(&value)?;
+        let object = new.into_generated(value, mechanism, contribution)?;
+        self.keep(handle, &session, Action::CreateKey, object)
+    }
+
+    /// Begins a MAC operation (`C_SignInit`, `C_VerifyInit`,
+    /// `C_VerifySignatureInit`).
+    ///
+    /// # Errors
+    /// [`Error::OperationActive`]; [`Error::MechanismInvalid`],
+    /// [`Error::MechanismParamInvalid`]; [`Error::KeyHandleInvalid`];
+    /// [`Error::UserNotLoggedIn`]; [`Error::KeyFunctionNotPermitted`],
+    /// [`Error::KeyTypeInconsistent`]; [`Error::SignatureLenRange`] where the
+    /// MAC comes first.
+    pub fn mac_init(
+        &self,
+        session: SessionHandle,
+        signing: Signing<'_>,
+        mechanism: RawMechanism<'_>,
+        key: ObjectHandle,
+    ) -> Result<()> {
+        let session = self.session(session)?;
+        session.state.lock().may_begin()?;
+        let (mechanism, hash, length) = mechanism.as_mac()?;
+        self.require_offered(mechanism)?;
+        let opened = self.object(&session, key, Error::KeyHandleInvalid)?;
+        let prepared = opened.as_ref().ok_or(Error::KeyHandleInvalid(key))?;
+        let object = prepared.object();
+        let (action, usage) = match signing {
+            Signing::Sign => (Action::GenerateMac, AttributeType::Sign),
+            Signing::Verify | Signing::VerifySignature(_) => {
+                (Action::VerifyMac, AttributeType::Verify)
+            }
+        };
+        let key_type = object.key_type().ok_or(Error::KeyHandleInvalid(key))?;
+        let principal = session.principal();
+        authorize(principal, action, Resource::Object(object))?;
+        if !object.flag(usage) || object.lifecycle().state != KeyState::Enabled {
+            return Err(Error::KeyFunctionNotPermitted);
+        }
+        if !hash.accepts(key_type) {
+            return Err(Error::KeyTypeInconsistent);
+        }
+        if !object.allows(mechanism) {
+            return Err(Error::MechanismInvalid(mechanism.to_ck()));
+        }
+        let needs_login = object.is_private() || object.is_token_object();
+        let mac = MacOperation::new(prepared.prepared(hash).clone(), length, key, needs_login);
+        let operation = match signing {
+            Signing::Sign => Operation::Sign(mac),
+            Signing::Verify => Operation::Verify(mac),
+            Signing::VerifySignature(claimed) if claimed.len() != length => {
+                return Err(Error::SignatureLenRange);
+            }
+            Signing::VerifySignature(claimed) => Operation::VerifySignature(mac, claimed.to_vec()),
+        };
+        let mut state = session.state.lock();
+        // Logout and destruction first change what is asked here, then end the
+        // operations they find: whichever comes second sees the other.
+        if session.principal() != principal {
+            return Err(Error::UserNotLoggedIn);
+        }
+        if !prepared.is_usable(principal) {
+            return Err(Error::KeyHandleInvalid(key));
+        }
+        state.may_begin()?;
+        state.begin(operation);
+        Ok(())
+    }
+
+    /// Takes in a part of the message.
+    ///
+    /// # Errors
+    /// [`Error::OperationNotInitialized`].
+    pub fn mac_update(&self, session: SessionHandle, purpose: Purpose, part: &[u8]) -> Result<()> {
+        self.session(session)?.state.lock().mac_update(purpose, part)
+    }
+
+    /// The MAC over a whole message (`C_Sign`).
+    ///
+    /// # Errors
+    /// As for [`State::sign`](crate::session::State::sign).
+    pub fn sign(&self, session: SessionHandle, data: &[u8], room: Room) -> Result<Output> {
+        self.session(session)?.state.lock().sign(data, room)
+    }
+
+    /// The MAC over all parts (`C_SignFinal`).
+    ///
+    /// # Errors
+    /// As for [`State::sign_final`](crate::session::State::sign_final).
+    pub fn sign_final(&self, session: SessionHandle, room: Room) -> Result<Output> {
+        self.session(session)?.state.lock().sign_final(room)
+    }
+
+    /// Checks a MAC over a whole message (`C_Verify`).
+    ///
+    /// # Errors
+    /// [`Error::SignatureInvalid`], [`Error::SignatureLenRange`].
+    pub fn verify(&self, session: SessionHandle, data: &[u8], claimed: &[u8]) -> Result<()> {
+        self.session(session)?.state.lock().verify(data, claimed)
+    }
+
+    /// Checks a MAC over all parts (`C_VerifyFinal`).
+    ///
+    /// # Errors
+    /// [`Error::SignatureInvalid`], [`Error::SignatureLenRange`].
+    pub fn verify_final(&self, session: SessionHandle, claimed: &[u8]) -> Result<()> {
+        self.session(session)?.state.lock().verify_final(claimed)
+    }
+
+    /// Checks the MAC given at the beginning over a whole message
+    /// (`C_VerifySignature`).
+    ///
+    /// # Errors
+    /// [`Error::SignatureInvalid`].
+    pub fn verify_signature(&self, session: SessionHandle, data: &[u8]) -> Result<()> {
+        self.session(session)?.state.lock().verify_signature(data)
+    }
+
+    /// Checks the MAC given at the beginning over all parts
+    /// (`C_VerifySignatureFinal`).
+    ///
+    /// # Errors
+    /// [`Error::SignatureInvalid`].
+    pub fn verify_signature_final(&self, session: SessionHandle) -> Result<()> {
+        self.session(session)?.state.lock().verify_signature_final()
+    }
+}

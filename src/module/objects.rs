@@ -1,0 +1,439 @@
+//! Objects: PKCS#11 v3.2 §5.7.
+//!
+//! A token object that an application has seen has one handle until it is
+//! destroyed or, if it is private, until logout. Behind the handle the opened
+//! object may be kept; at most [`OPEN_KEYS_MAX`] are, the oldest go first.
+
+use super::keys::PreparedKey;
+use super::slots::{Slot, SlotState};
+use super::{Module, handle_table::Held};
+use crate::error::{Error, Result};
+use crate::mechanism::{Hash, IMPORTED_KEY_MAX, IMPORTED_KEY_MIN, digest};
+use crate::object::Object;
+use crate::object::query::Query;
+use crate::object::request::{Changes, Contribution, NewObject};
+use crate::policy::{Action, Principal, Resource, authorize};
+use crate::secret::SecretBytes;
+use crate::session::Session;
+use crate::types::{AttributeType, ObjectHandle, SessionHandle, SlotId, Template, Ulong};
+use arc_swap::ArcSwapOption;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// How many opened token objects an application keeps at most.
+pub(super) const OPEN_KEYS_MAX: usize = 8192;
+
+/// What an object handle stands for.
+pub(super) struct ObjectEntry {
+    slot: SlotId,
+    private: bool,
+    home: Home,
+}
+
+enum Home {
+    /// Lives in the store; opened when needed.
+    Token { unique_id: String, opened: ArcSwapOption<PreparedKey> },
+    /// Lives here until its session ends. Changing it swaps in a new object.
+    Session { owner: SessionHandle, object: ArcSwapOption<PreparedKey> },
+}
+
+impl ObjectEntry {
+    pub const fn is_private(&self) -> bool {
+        self.private
+    }
+
+    pub const fn owner(&self) -> Option<SessionHandle> {
+        match self.home {
+            Home::Session { owner, .. } => Some(owner),
+            Home::Token { .. } => None,
+        }
+    }
+}
+
+/// One attribute as `C_GetAttributeValue` gives it.
+pub type AttributeRead = Result<Zeroizing<Vec<u8>>>;
+
+impl Module {
+    /// Makes an object from a template (`C_CreateObject`).
+    ///
+    /// # Errors
+    /// As for [`NewObject::create`]; [`Error::SessionReadOnly`] for a token
+    /// object in a read-only session; [`Error::UserNotLoggedIn`].
+    pub fn create_object(
+        &self,
+        handle: SessionHandle,
+        template: &Template<'_>,
+    ) -> Result<ObjectHandle> {
+        let session = self.session(handle)?;
+        let new = NewObject::create(template, IMPORTED_KEY_MIN..=IMPORTED_KEY_MAX)?;
+        let security_officer = session.principal() == Principal::SecurityOfficer;
+        require_trust(&new, security_officer)?;
+        let nothing = SecretBytes::copied(&[]);
+        let contribution = self.contribution(new.value().unwrap_or(&nothing))?;
+        let object = new.into_created(contribution)?;
+        self.keep(handle, &session, Action::ImportObject, object)
+    }
+
+    /// What the token adds to a new object.
+    pub(super) fn contribution(&self, value: &SecretBytes) -> Result<Contribution> {
+        // PKCS#11 v3.2 §6.9.3: the first three bytes of the value's SHA-1.
+        let hash = digest::digest(Hash::Sha1, value.expose());
+        let mut check_value = [0; 3];
+        check_value.copy_from_slice(&hash.expose()[..3]);
+        let now = self.surroundings.clock.now();
+        Ok(Contribution { unique_id: self.unique_id()?, check_value, now })
+    }
+
+    fn unique_id(&self) -> Result<String> {
+        let random = crate::entropy::array(&*self.surroundings.entropy)?;
+        Ok(uuid::Builder::from_random_bytes(random).into_uuid().to_string())
+    }
+
+    /// Keeps a new object in the token or in the session.
+    pub(super) fn keep(
+        &self,
+        handle: SessionHandle,
+        session: &Session,
+        action: Action,
+        object: Object,
+    ) -> Result<ObjectHandle> {
+        let principal = session.principal();
+        let slot = self.slot_of(session)?;
+        let private = object.is_private();
+        if object.is_token_object() {
+            if !session.read_write {
+                return Err(Error::SessionReadOnly);
+            }
+            let live = session.token.insert(principal, action, object)?;
+            let unique_id = live.object().unique_id().to_owned();
+            let key = Arc::new(PreparedKey::of_token(live));
+            return self.token_handle(&slot, &unique_id, private, Some(key));
+        }
+        authorize(principal, action, Resource::Object(&object))?;
+        let object = ArcSwapOption::new(Some(Arc::new(PreparedKey::of_session(object))));
+        let mut state = slot.state.lock();
+        if !state.sessions.contains(&handle) {
+            return Err(Error::SessionHandleInvalid(handle));
+        }
+        let entry =
+            ObjectEntry { slot: slot.id, private, home: Home::Session { owner: handle, object } };
+        let new = ObjectHandle(self.objects.insert(entry).ok_or(Error::HostMemory)?);
+        state.session_objects.insert(new);
+        Ok(new)
+    }
+
+    /// The handle of a token object, a new one if it has none yet.
+    fn token_handle(
+        &self,
+        slot: &Slot,
+        unique_id: &str,
+        private: bool,
+        opened: Option<Arc<PreparedKey>>,
+    ) -> Result<ObjectHandle> {
+        let mut state = slot.state.lock();
+        if let Some(known) = state.token_objects.get(unique_id) {
+            return Ok(*known);
+        }
+        let is_open = opened.is_some();
+        let home =
+            Home::Token { unique_id: unique_id.to_owned(), opened: ArcSwapOption::new(opened) };
+        let entry = ObjectEntry { slot: slot.id, private, home };
+        let new = ObjectHandle(self.objects.insert(entry).ok_or(Error::HostMemory)?);
+        state.token_objects.insert(unique_id.to_owned(), new);
+        drop(state);
+        if is_open {
+            self.note_open(new);
+        }
+        Ok(new)
+    }
+
+    /// Bounds the number of opened objects that are kept.
+    fn note_open(&self, handle: ObjectHandle) {
+        let mut open = self.open_keys.lock();
+        open.push_back(handle.0);
+        while open.len() > OPEN_KEYS_MAX {
+            let oldest = open.pop_front().and_then(|oldest| self.objects.get(oldest));
+            if let Some(Home::Token { opened, .. }) = oldest.as_deref().map(|entry| &entry.home) {
+                opened.store(None);
+            }
+        }
+    }
+
+    /// The object behind a handle, as the session may see it. Costs no lock
+    /// while the object is open and nothing has changed.
+    ///
+    /// # Errors
+    /// `missing` when there is no such object, or none that the session sees.
+    pub(super) fn object(
+        &self,
+        session: &Session,
+        handle: ObjectHandle,
+        missing: fn(ObjectHandle) -> Error,
+    ) -> Result<arc_swap::Guard<Option<Arc<PreparedKey>>>> {
+        let entry = self.objects.get(handle.0).ok_or_else(|| missing(handle))?;
+        if entry.slot != session.token.slot() {
+            return Err(missing(handle));
+        }
+        let principal = session.principal();
+        let opened = match &entry.home {
+            Home::Session { object, .. } => object.load(),
+            Home::Token { unique_id, opened } => {
+                session.token.refresh()?;
+                let now = opened.load();
+                match &*now {
+                    Some(key) if key.is_usable(principal) => now,
+                    _ => {
+                        let Some(live) = session.token.get(principal, unique_id)? else {
+                            self.forget_if_gone(session, handle, unique_id)?;
+                            return Err(missing(handle));
+                        };
+                        opened.store(Some(Arc::new(PreparedKey::of_token(live))));
+                        self.note_open(handle);
+                        opened.load()
+                    }
+                }
+            }
+        };
+        let object = opened.as_ref().ok_or_else(|| missing(handle))?.object();
+        authorize(principal, Action::DescribeKey, Resource::Object(object))
+            .map_err(|_| missing(handle))?;
+        Ok(opened)
+    }
+
+    /// Forgets the handle of a token object that the store has no more.
+    fn forget_if_gone(
+        &self,
+        session: &Session,
+        handle: ObjectHandle,
+        unique_id: &str,
+    ) -> Result<()> {
+        let slot = self.slot_of(session)?;
+        let mut state = slot.state.lock();
+        self.end_operations_with(&state, handle);
+        state.token_objects.remove(unique_id);
+        self.objects.remove(handle.0);
+        Ok(())
+    }
+
+    /// Reads attributes (`C_GetAttributeValue`): one answer for each.
+    ///
+    /// # Errors
+    /// [`Error::ObjectHandleInvalid`].
+    pub fn attributes(
+        &self,
+        session: SessionHandle,
+        object: ObjectHandle,
+        wanted: &[Ulong],
+    ) -> Result<Vec<AttributeRead>> {
+        let session = self.session(session)?;
+        let key = self.object(&session, object, Error::ObjectHandleInvalid)?;
+        let key = key.as_ref().ok_or(Error::ObjectHandleInvalid(object))?;
+        Ok(wanted
+            .iter()
+            .map(|&number| {
+                if AttributeType::from_ck(number) == Some(AttributeType::Value) {
+                    authorize(
+                        session.principal(),
+                        Action::ReadValue,
+                        Resource::Object(key.object()),
+                    )
+                    .map_err(|_| Error::AttributeSensitive(AttributeType::Value))?;
+                }
+                key.object().read(number)
+            })
+            .collect())
+    }
+
+    /// The size of an object in bytes (`C_GetObjectSize`).
+    ///
+    /// # Errors
+    /// [`Error::ObjectHandleInvalid`].
+    pub fn object_size(&self, session: SessionHandle, object: ObjectHandle) -> Result<usize> {
+        let session = self.session(session)?;
+        let key = self.object(&session, object, Error::ObjectHandleInvalid)?;
+        key.as_ref().map(|key| key.object().size()).ok_or(Error::ObjectHandleInvalid(object))
+    }
+
+    /// Changes attributes, all or none (`C_SetAttributeValue`).
+    ///
+    /// # Errors
+    /// As for [`Changes::set`]; [`Error::SessionReadOnly`] for a token object
+    /// in a read-only session.
+    pub fn set_attributes(
+        &self,
+        session: SessionHandle,
+        object: ObjectHandle,
+        template: &Template<'_>,
+    ) -> Result<()> {
+        let session = self.session(session)?;
+        let key = self.object(&session, object, Error::ObjectHandleInvalid)?;
+        let key = key.as_ref().ok_or(Error::ObjectHandleInvalid(object))?;
+        let principal = session.principal();
+        let security_officer = principal == Principal::SecurityOfficer;
+        if let Some(live) = key.live() {
+            if !session.read_write {
+                return Err(Error::SessionReadOnly);
+            }
+            return session
+                .token
+                .update(principal, live, &mut |present| {
+                    Ok(Changes::set(present, template, security_officer)?.applied(present))
+                })?
+                .ok_or(Error::ObjectHandleInvalid(object));
+        }
+        authorize(principal, Action::UpdateAttributes, Resource::Object(key.object()))?;
+        let slot = self.slot_of(&session)?;
+        // Under the lock, so that of two changes at once none is lost.
+        let _state = slot.state.lock();
+        let entry = self.objects.get(object.0).ok_or(Error::ObjectHandleInvalid(object))?;
+        if let Home::Session { object: home, .. } = &entry.home {
+            let present = home.load_full().ok_or(Error::ObjectHandleInvalid(object))?;
+            let present = present.object();
+            let changed = Changes::set(present, template, security_officer)?.applied(present);
+            home.store(Some(Arc::new(PreparedKey::of_session(changed))));
+        }
+        Ok(())
+    }
+
+    /// Copies an object (`C_CopyObject`).
+    ///
+    /// # Errors
+    /// As for [`Changes::copy`]; [`Error::TemplateInconsistent`] when a private
+    /// object is to become public; [`Error::SessionReadOnly`],
+    /// [`Error::UserNotLoggedIn`].
+    pub fn copy_object(
+        &self,
+        handle: SessionHandle,
+        object: ObjectHandle,
+        template: &Template<'_>,
+    ) -> Result<ObjectHandle> {
+        let session = self.session(handle)?;
+        let key = self.object(&session, object, Error::ObjectHandleInvalid)?;
+        let key = key.as_ref().ok_or(Error::ObjectHandleInvalid(object))?;
+        let principal = session.principal();
+        authorize(principal, Action::CopyKey, Resource::Object(key.object()))?;
+        let security_officer = principal == Principal::SecurityOfficer;
+        let changes = Changes::copy(key.object(), template, security_officer)?;
+        let copy = changes.copied(key.object(), self.unique_id()?, self.surroundings.clock.now());
+        self.keep(handle, &session, Action::CopyKey, copy)
+    }
+
+    /// Destroys an object (`C_DestroyObject`).
+    ///
+    /// # Errors
+    /// [`Error::ActionProhibited`] when `CKA_DESTROYABLE` is false;
+    /// [`Error::SessionReadOnly`] for a token object in a read-only session.
+    pub fn destroy_object(&self, session: SessionHandle, object: ObjectHandle) -> Result<()> {
+        let session = self.session(session)?;
+        let key = self.object(&session, object, Error::ObjectHandleInvalid)?;
+        let key = key.as_ref().ok_or(Error::ObjectHandleInvalid(object))?;
+        let principal = session.principal();
+        if let Some(live) = key.live() {
+            if !session.read_write {
+                return Err(Error::SessionReadOnly);
+            }
+            let removed = session.token.remove(principal, live)?;
+            self.forget_if_gone(&session, object, live.object().unique_id())?;
+            return removed.ok_or(Error::ObjectHandleInvalid(object));
+        }
+        authorize(principal, Action::DestroyKey, Resource::Object(key.object()))?;
+        if !key.object().flag(AttributeType::Destroyable) {
+            return Err(Error::ActionProhibited("CKA_DESTROYABLE is false"));
+        }
+        let slot = self.slot_of(&session)?;
+        let mut state = slot.state.lock();
+        self.end_operations_with(&state, object);
+        state.session_objects.remove(&object);
+        if self.objects.remove(object.0) { Ok(()) } else { Err(Error::ObjectHandleInvalid(object)) }
+    }
+
+    /// Destroys the session objects of a slot that pass `test`.
+    pub(super) fn destroy_session_objects(
+        &self,
+        state: &mut SlotState,
+        test: impl Fn(&ObjectEntry) -> bool,
+    ) {
+        let mut gone = Vec::new();
+        state.session_objects.retain(|&handle| {
+            let keep = self.objects.get(handle.0).is_some_and(|entry| !test(&entry));
+            if !keep {
+                gone.push(handle);
+            }
+            keep
+        });
+        for handle in gone {
+            self.end_operations_with(state, handle);
+            self.objects.remove(handle.0);
+        }
+    }
+
+    /// Begins a search (`C_FindObjectsInit`).
+    ///
+    /// # Errors
+    /// [`Error::OperationActive`]; [`Error::AttributeValueInvalid`].
+    pub fn find_objects_init(&self, handle: SessionHandle, template: &Template<'_>) -> Result<()> {
+        let session = self.session(handle)?;
+        session.state.lock().may_search()?;
+        let query = Query::parse(template)?;
+        let found = self.matching(&session, &query)?;
+        let mut state = session.state.lock();
+        state.may_search()?;
+        state.search_init(found);
+        Ok(())
+    }
+
+    fn matching(&self, session: &Session, query: &Query) -> Result<Vec<ObjectHandle>> {
+        let principal = session.principal();
+        let slot = self.slot_of(session)?;
+        let session_objects = slot.state.lock().session_objects.clone();
+        let mut found: Vec<_> = session_objects
+            .into_iter()
+            .filter(|&handle| self.session_object_matches(principal, handle, query))
+            .collect();
+        for (unique_id, private) in session.token.find(principal, query)? {
+            found.push(self.token_handle(&slot, &unique_id, private, None)?);
+        }
+        Ok(found)
+    }
+
+    fn session_object_matches(
+        &self,
+        principal: Principal,
+        handle: ObjectHandle,
+        query: &Query,
+    ) -> bool {
+        let Some(entry): Option<Held<ObjectEntry>> = self.objects.get(handle.0) else {
+            return false;
+        };
+        let Home::Session { object, .. } = &entry.home else { return false };
+        object.load().as_ref().is_some_and(|key| {
+            let resource = Resource::Object(key.object());
+            authorize(principal, Action::DescribeKey, resource).is_ok()
+                && query.matches(key.object())
+        })
+    }
+
+    /// The next handles of a search (`C_FindObjects`).
+    ///
+    /// # Errors
+    /// [`Error::OperationNotInitialized`].
+    pub fn find_objects(&self, session: SessionHandle, limit: usize) -> Result<Vec<ObjectHandle>> {
+        self.session(session)?.state.lock().search_next(limit)
+    }
+
+    /// Ends a search (`C_FindObjectsFinal`).
+    ///
+    /// # Errors
+    /// [`Error::OperationNotInitialized`].
+    pub fn find_objects_final(&self, session: SessionHandle) -> Result<()> {
+        self.session(session)?.state.lock().search_final()
+    }
+}
+
+/// Only the SO may make a trusted key.
+pub(super) fn require_trust(new: &NewObject, security_officer: bool) -> Result<()> {
+    if new.flag(AttributeType::Trusted) && !security_officer {
+        return Err(Error::AttributeReadOnly(AttributeType::Trusted));
+    }
+    Ok(())
+}

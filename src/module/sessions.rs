@@ -1,0 +1,236 @@
+//! Sessions, logins and PINs: PKCS#11 v3.2 §5.6.
+
+use super::Module;
+use super::handle_table::Held;
+use super::slots::{Slot, SlotState};
+use crate::error::{Error, Result};
+use crate::policy::Principal;
+use crate::secret::Pin;
+use crate::session::{Cancel, MacOperation, Purpose, Session};
+use crate::token::Token;
+use crate::types::{ObjectHandle, SessionHandle, SlotId, UserType};
+use std::sync::Arc;
+
+/// What `C_GetSessionInfo` tells.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionInfo {
+    /// The slot.
+    pub slot: SlotId,
+    /// Who is logged in.
+    pub principal: Principal,
+    /// Whether token objects may be changed.
+    pub read_write: bool,
+}
+
+impl Module {
+    /// Opens a session (`C_OpenSession`).
+    ///
+    /// # Errors
+    /// [`Error::SlotIdInvalid`]; [`Error::TokenNotRecognized`] when the slot
+    /// waits for `C_InitToken`; [`Error::TokenWriteProtected`];
+    /// [`Error::SessionReadWriteSoExists`]; [`Error::SessionCount`].
+    pub fn open_session(&self, slot: SlotId, read_write: bool) -> Result<SessionHandle> {
+        let slot = self.slot(slot)?;
+        let mut state = slot.state.lock();
+        let token = self.token(&slot, &mut state)?.ok_or(Error::TokenNotRecognized(slot.id))?;
+        if read_write && !token.store().is_writable() {
+            return Err(Error::TokenWriteProtected);
+        }
+        if !read_write && token.principal() == Principal::SecurityOfficer {
+            return Err(Error::SessionReadWriteSoExists);
+        }
+        if state.presence.is_none() {
+            state.presence = Some(token.store().present()?);
+            // It may have been initialised anew before we were present.
+            token.refresh()?;
+        }
+        let session = Session::new(token, read_write);
+        let handle = self.sessions.insert(session).ok_or(Error::SessionCount)?;
+        let handle = SessionHandle(handle);
+        state.sessions.insert(handle);
+        state.read_only_sessions += usize::from(!read_write);
+        Ok(handle)
+    }
+
+    pub(super) fn session(&self, handle: SessionHandle) -> Result<Held<Session>> {
+        self.sessions.get(handle.0).ok_or(Error::SessionHandleInvalid(handle))
+    }
+
+    /// The slot of a session that exists.
+    pub(super) fn slot_of(&self, session: &Session) -> Result<Arc<Slot>> {
+        self.slot(session.token.slot())
+    }
+
+    /// Closes a session (`C_CloseSession`); with the last one the user is
+    /// logged out.
+    ///
+    /// # Errors
+    /// [`Error::SessionHandleInvalid`].
+    pub fn close_session(&self, handle: SessionHandle) -> Result<()> {
+        let session = self.session(handle)?;
+        let slot = self.slot_of(&session)?;
+        let mut state = slot.state.lock();
+        if !state.sessions.remove(&handle) {
+            return Err(Error::SessionHandleInvalid(handle));
+        }
+        self.sessions.remove(handle.0);
+        state.read_only_sessions -= usize::from(!session.read_write);
+        self.destroy_session_objects(&mut state, |entry| entry.owner() == Some(handle));
+        if state.sessions.is_empty() {
+            self.end_login(&session.token, &mut state).or_else(|error| match error {
+                Error::UserNotLoggedIn => Ok(()),
+                other => Err(other),
+            })?;
+            state.presence = None;
+        }
+        Ok(())
+    }
+
+    /// Closes all sessions with a slot (`C_CloseAllSessions`).
+    ///
+    /// # Errors
+    /// [`Error::SlotIdInvalid`].
+    pub fn close_all_sessions(&self, slot: SlotId) -> Result<()> {
+        let slot = self.slot(slot)?;
+        let sessions = slot.state.lock().sessions.clone();
+        for session in sessions {
+            match self.close_session(session) {
+                // Another thread has closed it meanwhile.
+                Ok(()) | Err(Error::SessionHandleInvalid(_)) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(())
+    }
+
+    /// What is known of a session.
+    ///
+    /// # Errors
+    /// [`Error::SessionHandleInvalid`].
+    pub fn session_info(&self, handle: SessionHandle) -> Result<SessionInfo> {
+        let session = self.session(handle)?;
+        Ok(SessionInfo {
+            slot: session.token.slot(),
+            principal: session.principal(),
+            read_write: session.read_write,
+        })
+    }
+
+    /// Ends operations (`C_SessionCancel`, PKCS#11 v3.2 §5.6.12).
+    ///
+    /// # Errors
+    /// [`Error::SessionHandleInvalid`].
+    pub fn session_cancel(&self, handle: SessionHandle, what: &[Cancel]) -> Result<()> {
+        let session = self.session(handle)?;
+        let mut state = session.state.lock();
+        what.iter().for_each(|&cancel| state.cancel(cancel));
+        Ok(())
+    }
+
+    /// Ends the operation of a call that failed before it reached the session.
+    pub fn abort(&self, handle: SessionHandle, purpose: Purpose) {
+        if let Ok(session) = self.session(handle) {
+            session.state.lock().abort(purpose);
+        }
+    }
+
+    /// Logs a user in for all sessions with the token (`C_Login`).
+    ///
+    /// # Errors
+    /// As for [`Token::login`]; [`Error::SessionReadOnlyExists`] for the SO
+    /// while a read-only session is open.
+    pub fn login(&self, handle: SessionHandle, user: UserType, pin: &Pin) -> Result<()> {
+        let session = self.session(handle)?;
+        let slot = self.slot_of(&session)?;
+        let no_read_only = || {
+            if user == UserType::SecurityOfficer && slot.state.lock().read_only_sessions > 0 {
+                return Err(Error::SessionReadOnlyExists);
+            }
+            Ok(())
+        };
+        no_read_only()?;
+        session.token.login(user, pin)?;
+        // Checking the PIN took long; a read-only session may have come meanwhile,
+        // or this session, the last one, may be gone.
+        let mut state = slot.state.lock();
+        if state.sessions.is_empty() {
+            self.end_login(&session.token, &mut state)?;
+            return Err(Error::SessionHandleInvalid(handle));
+        }
+        drop(state);
+        if let Err(error) = no_read_only() {
+            self.end_login(&session.token, &mut slot.state.lock())?;
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Logs the user out of all sessions with the token (`C_Logout`).
+    ///
+    /// # Errors
+    /// [`Error::UserNotLoggedIn`].
+    pub fn logout(&self, handle: SessionHandle) -> Result<()> {
+        let session = self.session(handle)?;
+        let slot = self.slot_of(&session)?;
+        let mut state = slot.state.lock();
+        self.end_login(&session.token, &mut state)
+    }
+
+    /// Logs out, destroys private session objects, forgets the handles of
+    /// private token objects and ends operations with keys that needed the
+    /// login (PKCS#11 v3.2 §5.6.9).
+    fn end_login(&self, token: &Token, state: &mut SlotState) -> Result<()> {
+        token.logout()?;
+        self.destroy_session_objects(state, |entry| entry.is_private());
+        let objects = &self.objects;
+        state.token_objects.retain(|_, handle| {
+            let private = objects.get(handle.0).is_none_or(|entry| entry.is_private());
+            if private {
+                objects.remove(handle.0);
+            }
+            !private
+        });
+        for handle in &state.sessions {
+            if let Some(session) = self.sessions.get(handle.0) {
+                session.state.lock().end_if(MacOperation::needs_login);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the operations of all sessions with a token that use `key`.
+    pub(super) fn end_operations_with(&self, state: &SlotState, key: ObjectHandle) {
+        for handle in &state.sessions {
+            if let Some(session) = self.sessions.get(handle.0) {
+                session.state.lock().end_if(|mac| mac.key() == key);
+            }
+        }
+    }
+
+    /// Sets the user's PIN (`C_InitPIN`).
+    ///
+    /// # Errors
+    /// [`Error::SessionHandleInvalid`], [`Error::UserNotLoggedIn`],
+    /// [`Error::PinLenRange`], [`Error::TokenWriteProtected`].
+    pub fn init_pin(&self, handle: SessionHandle, pin: &Pin) -> Result<()> {
+        let session = self.session(handle)?;
+        session.token.init_pin(session.principal(), pin)
+    }
+
+    /// Changes the PIN of whoever is logged in, or the user's when nobody is
+    /// (`C_SetPIN`).
+    ///
+    /// # Errors
+    /// [`Error::SessionReadOnly`], and as for [`Token::set_pin`].
+    pub fn set_pin(&self, handle: SessionHandle, old: &Pin, new: &Pin) -> Result<()> {
+        let session = self.session(handle)?;
+        if !session.read_write {
+            return Err(Error::SessionReadOnly);
+        }
+        let user = match session.principal() {
+            Principal::SecurityOfficer => UserType::SecurityOfficer,
+            Principal::Owner | Principal::Public => UserType::User,
+        };
+        session.token.set_pin(user, old, new)
+    }
+}

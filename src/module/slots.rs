@@ -1,0 +1,181 @@
+//! Slots and tokens: PKCS#11 v3.2 §5.5.
+
+use super::Module;
+use crate::error::{Error, Result};
+use crate::secret::Pin;
+use crate::store::Presence;
+use crate::token::{Info, Token};
+use crate::types::{ObjectHandle, SessionHandle, SlotId};
+use parking_lot::Mutex;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// A place for a token, and what this application has open there.
+pub(super) struct Slot {
+    pub id: SlotId,
+    pub state: Mutex<SlotState>,
+}
+
+#[derive(Default)]
+pub(super) struct SlotState {
+    /// Opened when it is first needed.
+    pub token: Option<Arc<Token>>,
+    pub sessions: BTreeSet<SessionHandle>,
+    pub read_only_sessions: usize,
+    /// Held while there are sessions, so that nobody initialises the token.
+    pub presence: Option<Box<dyn Presence>>,
+    /// The handles of token objects that this application has seen.
+    pub token_objects: HashMap<String, ObjectHandle>,
+    /// The handles of session objects.
+    pub session_objects: BTreeSet<ObjectHandle>,
+}
+
+impl Slot {
+    fn new(id: SlotId) -> Self {
+        Self { id, state: Mutex::default() }
+    }
+
+    pub fn abandon(&self) {
+        if let Some(state) = self.state.try_lock()
+            && let Some(token) = &state.token
+        {
+            token.store().abandon();
+        }
+    }
+}
+
+/// What `C_GetSlotInfo` tells.
+#[derive(Debug, Clone)]
+pub struct SlotInfo {
+    /// The slot.
+    pub slot: SlotId,
+    /// Whether the configuration calls its device removable.
+    pub removable: bool,
+}
+
+/// What `C_GetTokenInfo` tells.
+#[derive(Debug, Clone)]
+pub struct TokenInfo {
+    /// The token; `None` when the slot waits for `C_InitToken`.
+    pub token: Option<Info>,
+    /// Open sessions of this application.
+    pub sessions: usize,
+    /// Those of them that are read/write.
+    pub read_write_sessions: usize,
+}
+
+impl Module {
+    /// All slots in ascending order (`C_GetSlotList`): those with a token, and
+    /// one more that invites `C_InitToken`.
+    ///
+    /// # Errors
+    /// The place could not be read.
+    pub fn slot_list(&self) -> Result<Vec<SlotId>> {
+        self.refresh_slots()?;
+        Ok(self.slots.read().keys().copied().collect())
+    }
+
+    /// Brings the slots up to date with the place; the slots that hold tokens.
+    pub(super) fn refresh_slots(&self) -> Result<BTreeSet<SlotId>> {
+        let present: BTreeSet<_> =
+            self.place.slots()?.into_iter().filter_map(SlotId::from_number).collect();
+        let empty = (0..).map(SlotId).find(|slot| !present.contains(slot));
+        let wanted: BTreeSet<_> = present.iter().copied().chain(empty).collect();
+        let up_to_date =
+            |slots: &std::collections::BTreeMap<SlotId, Arc<Slot>>| slots.keys().eq(wanted.iter());
+        if !up_to_date(&self.slots.read()) {
+            let mut slots = self.slots.write();
+            // A slot with sessions stays until they are closed.
+            slots.retain(|id, slot| wanted.contains(id) || !slot.state.lock().sessions.is_empty());
+            for &id in &wanted {
+                slots.entry(id).or_insert_with(|| Arc::new(Slot::new(id)));
+            }
+        }
+        Ok(present)
+    }
+
+    pub(super) fn slot(&self, id: SlotId) -> Result<Arc<Slot>> {
+        if let Some(slot) = self.slots.read().get(&id) {
+            return Ok(Arc::clone(slot));
+        }
+        self.refresh_slots()?;
+        self.slots.read().get(&id).cloned().ok_or(Error::SlotIdInvalid(id))
+    }
+
+    /// The token in `slot`, opened if it has not been; `None` when the slot is
+    /// empty.
+    pub(super) fn token(&self, slot: &Slot, state: &mut SlotState) -> Result<Option<Arc<Token>>> {
+        if state.token.is_none() && self.place.slots()?.contains(&slot.id.number()) {
+            let token = Token::open(&*self.place, slot.id, &self.surroundings, self.settings)?;
+            state.token = Some(Arc::new(token));
+        }
+        Ok(state.token.clone())
+    }
+
+    /// What is known of a slot.
+    ///
+    /// # Errors
+    /// [`Error::SlotIdInvalid`].
+    pub fn slot_info(&self, slot: SlotId) -> Result<SlotInfo> {
+        Ok(SlotInfo { slot: self.slot(slot)?.id, removable: self.removable })
+    }
+
+    /// What is known of a slot's token.
+    ///
+    /// # Errors
+    /// [`Error::SlotIdInvalid`]; the store could not be read.
+    pub fn token_info(&self, slot: SlotId) -> Result<TokenInfo> {
+        let slot = self.slot(slot)?;
+        let mut state = slot.state.lock();
+        let token = self.token(&slot, &mut state)?;
+        let sessions = state.sessions.len();
+        let read_write_sessions = sessions - state.read_only_sessions;
+        drop(state);
+        let token = token.map(|token| token.info()).transpose()?;
+        Ok(TokenInfo { token, sessions, read_write_sessions })
+    }
+
+    /// Makes the token of an empty slot, or empties a token whose SO PIN this
+    /// is (`C_InitToken`, PKCS#11 v3.2 §5.5.7). The label is unpadded.
+    ///
+    /// # Errors
+    /// [`Error::SessionExists`] while any process has a session;
+    /// [`Error::PinIncorrect`], [`Error::PinLocked`], [`Error::PinLenRange`];
+    /// [`Error::SlotIdInvalid`] when the empty slot was taken by another
+    /// process meanwhile.
+    pub fn init_token(&self, slot: SlotId, so_pin: &Pin, label: &str) -> Result<()> {
+        let slot = self.slot(slot)?;
+        let mut state = slot.state.lock();
+        if !state.sessions.is_empty() {
+            return Err(Error::SessionExists);
+        }
+        if let Some(token) = self.token(&slot, &mut state)? {
+            token.reinitialize(label, so_pin)?;
+            for (_, handle) in state.token_objects.drain() {
+                self.objects.remove(handle.0);
+            }
+        } else {
+            let (place, surroundings) = (&*self.place, &self.surroundings);
+            let token = Token::create(place, slot.id, label, so_pin, surroundings, self.settings)?;
+            state.token = Some(Arc::new(token));
+        }
+        // Whoever made the token does not need to be told of it.
+        self.announced.lock().insert(slot.id);
+        Ok(())
+    }
+
+    /// A slot whose token has appeared since the application was last told
+    /// (`C_WaitForSlotEvent` with `CKF_DONT_BLOCK`, PKCS#11 v3.2 §5.5.4).
+    ///
+    /// # Errors
+    /// [`Error::NoEvent`].
+    pub fn slot_event(&self) -> Result<SlotId> {
+        let present = self.refresh_slots()?;
+        let mut announced = self.announced.lock();
+        announced.retain(|slot| present.contains(slot));
+        let new = present.into_iter().find(|slot| !announced.contains(slot));
+        let new = new.ok_or(Error::NoEvent)?;
+        announced.insert(new);
+        Ok(new)
+    }
+}

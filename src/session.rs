@@ -1,0 +1,316 @@
+//! A session: which token, what it may do, and the operations under way.
+//!
+//! One MAC operation, one digest and no search, or a search alone: what the
+//! standard lets a session do at a time (PKCS#11 v3.2 §5.1.6,
+//! CKR_OPERATION_ACTIVE). A digest beside a MAC serves the dual functions.
+
+#![forbid(unsafe_code)]
+
+mod operation;
+
+pub use operation::{MacOperation, Operation, Output, Purpose, Room};
+
+use crate::error::{Error, Result};
+use crate::mechanism::digest::Digest;
+use crate::mechanism::hmac::Tag;
+use crate::policy::Principal;
+use crate::token::Token;
+use crate::types::ObjectHandle;
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// A session with a token.
+#[derive(Debug)]
+pub struct Session {
+    /// The token.
+    pub token: Arc<Token>,
+    /// Whether token objects may be made and changed.
+    pub read_write: bool,
+    /// What is under way. Taken by the thread that uses the session.
+    pub state: Mutex<State>,
+}
+
+impl Session {
+    /// A session in which nothing is under way.
+    #[must_use]
+    pub fn new(token: Arc<Token>, read_write: bool) -> Self {
+        Self { token, read_write, state: Mutex::default() }
+    }
+
+    /// Who acts through this session.
+    #[must_use]
+    pub fn principal(&self) -> Principal {
+        self.token.principal()
+    }
+}
+
+/// The operations of one session.
+#[derive(Debug, Default)]
+pub struct State {
+    operation: Option<Operation>,
+    digest: Option<DigestOperation>,
+    search: Option<std::vec::IntoIter<ObjectHandle>>,
+}
+
+#[derive(Debug)]
+struct DigestOperation {
+    digest: Digest,
+    in_parts: bool,
+}
+
+/// What `C_SessionCancel` can end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancel {
+    /// A digest.
+    Digest,
+    /// A search.
+    Search,
+    /// A MAC being made.
+    Sign,
+    /// A MAC being verified, either way.
+    Verify,
+}
+
+impl State {
+    /// Whether a MAC operation may begin.
+    ///
+    /// # Errors
+    /// [`Error::OperationActive`].
+    pub const fn may_begin(&self) -> Result<()> {
+        if self.operation.is_some() || self.search.is_some() {
+            return Err(Error::OperationActive);
+        }
+        Ok(())
+    }
+
+    /// Begins a MAC operation; [`State::may_begin`] has been asked.
+    pub fn begin(&mut self, operation: Operation) {
+        self.operation = Some(operation);
+    }
+
+    /// Ends what `cancel` names, if it is under way.
+    pub fn cancel(&mut self, cancel: Cancel) {
+        match cancel {
+            Cancel::Digest => self.digest = None,
+            Cancel::Search => self.search = None,
+            Cancel::Sign => drop(self.operation.take_if(|now| now.purpose() == Purpose::Sign)),
+            Cancel::Verify => drop(self.operation.take_if(|now| now.purpose() != Purpose::Sign)),
+        }
+    }
+
+    /// Ends the operation of this purpose, if it is under way: its call failed.
+    pub fn abort(&mut self, purpose: Purpose) {
+        self.operation.take_if(|now| now.purpose() == purpose);
+    }
+
+    /// Ends an operation whose key may not be used any more.
+    pub fn end_if(&mut self, unusable: impl Fn(&MacOperation) -> bool) {
+        self.operation.take_if(|now| unusable(now.mac()));
+    }
+
+    fn mac(&mut self, purpose: Purpose) -> Result<&mut MacOperation> {
+        match &mut self.operation {
+            Some(now) if now.purpose() == purpose => Ok(now.mac_mut()),
+            _ => Err(Error::OperationNotInitialized),
+        }
+    }
+
+    /// Takes in a part of the message (`C_SignUpdate`, `C_VerifyUpdate`,
+    /// `C_VerifySignatureUpdate`).
+    ///
+    /// # Errors
+    /// [`Error::OperationNotInitialized`].
+    pub fn mac_update(&mut self, purpose: Purpose, part: &[u8]) -> Result<()> {
+        self.mac(purpose)?.update(part);
+        Ok(())
+    }
+
+    /// The MAC over `data` (`C_Sign`). Stays under way when only the length is
+    /// asked for or the room is too small.
+    ///
+    /// # Errors
+    /// [`Error::BufferTooSmall`]; [`Error::OperationActive`] after an update,
+    /// which ends the operation as every other outcome of `C_Sign` does.
+    pub fn sign(&mut self, data: &[u8], room: Room) -> Result<Output> {
+        self.whole_message(Purpose::Sign)?;
+        self.sign_rest(data, room)
+    }
+
+    /// The MAC over all parts (`C_SignFinal`).
+    ///
+    /// # Errors
+    /// [`Error::BufferTooSmall`], [`Error::OperationNotInitialized`].
+    pub fn sign_final(&mut self, room: Room) -> Result<Output> {
+        self.sign_rest(&[], room)
+    }
+
+    fn sign_rest(&mut self, data: &[u8], room: Room) -> Result<Output> {
+        let length = self.mac(Purpose::Sign)?.length();
+        if !room.takes(length)? {
+            return Ok(Output::Length(length));
+        }
+        let Some(Operation::Sign(mut mac)) = self.operation.take() else {
+            return Err(Error::OperationNotInitialized);
+        };
+        mac.update(data);
+        Ok(Output::Bytes(mac.finish()))
+    }
+
+    /// Whether `claimed` is the MAC over `data` (`C_Verify`). Ends the
+    /// operation whatever comes out.
+    ///
+    /// # Errors
+    /// [`Error::SignatureLenRange`], [`Error::SignatureInvalid`];
+    /// [`Error::OperationActive`] after an update.
+    pub fn verify(&mut self, data: &[u8], claimed: &[u8]) -> Result<()> {
+        self.whole_message(Purpose::Verify)?;
+        self.mac_update(Purpose::Verify, data)?;
+        self.verify_final(claimed)
+    }
+
+    /// Whether `claimed` is the MAC over all parts (`C_VerifyFinal`).
+    ///
+    /// # Errors
+    /// As for [`State::verify`].
+    pub fn verify_final(&mut self, claimed: &[u8]) -> Result<()> {
+        self.mac(Purpose::Verify)?;
+        match self.operation.take() {
+            Some(Operation::Verify(mac)) => mac.verify(claimed),
+            _ => Err(Error::OperationNotInitialized),
+        }
+    }
+
+    /// Whether the MAC given at the beginning is that over `data`
+    /// (`C_VerifySignature`).
+    ///
+    /// # Errors
+    /// As for [`State::verify`].
+    pub fn verify_signature(&mut self, data: &[u8]) -> Result<()> {
+        self.whole_message(Purpose::VerifySignature)?;
+        self.mac_update(Purpose::VerifySignature, data)?;
+        self.verify_signature_final()
+    }
+
+    /// Whether the MAC given at the beginning is that over all parts
+    /// (`C_VerifySignatureFinal`).
+    ///
+    /// # Errors
+    /// As for [`State::verify`].
+    pub fn verify_signature_final(&mut self) -> Result<()> {
+        self.mac(Purpose::VerifySignature)?;
+        match self.operation.take() {
+            Some(Operation::VerifySignature(mac, claimed)) => mac.verify(&claimed),
+            _ => Err(Error::OperationNotInitialized),
+        }
+    }
+
+    /// A single-part call cannot end a multi-part operation; it ends with the
+    /// error (PKCS#11 v3.2 §5.13.2: "always terminates").
+    fn whole_message(&mut self, purpose: Purpose) -> Result<()> {
+        if self.mac(purpose)?.is_in_parts() {
+            self.operation = None;
+            return Err(Error::OperationActive);
+        }
+        Ok(())
+    }
+
+    /// Begins a digest (`C_DigestInit`).
+    ///
+    /// # Errors
+    /// [`Error::OperationActive`].
+    pub fn digest_init(&mut self, digest: Digest) -> Result<()> {
+        if self.digest.is_some() || self.search.is_some() {
+            return Err(Error::OperationActive);
+        }
+        self.digest = Some(DigestOperation { digest, in_parts: false });
+        Ok(())
+    }
+
+    /// Takes in a part of the message (`C_DigestUpdate`, `C_DigestKey`).
+    ///
+    /// # Errors
+    /// [`Error::OperationNotInitialized`].
+    pub fn digest_update(&mut self, part: &[u8]) -> Result<()> {
+        let digest = self.digest.as_mut().ok_or(Error::OperationNotInitialized)?;
+        digest.in_parts = true;
+        digest.digest.update(part);
+        Ok(())
+    }
+
+    /// Whether a digest is under way.
+    ///
+    /// # Errors
+    /// [`Error::OperationNotInitialized`].
+    pub const fn digest_is_active(&self) -> Result<()> {
+        if self.digest.is_some() { Ok(()) } else { Err(Error::OperationNotInitialized) }
+    }
+
+    /// The digest of `data` (`C_Digest`).
+    ///
+    /// # Errors
+    /// [`Error::BufferTooSmall`]; [`Error::OperationActive`] after an update,
+    /// which ends the digest.
+    pub fn digest(&mut self, data: &[u8], room: Room) -> Result<Output> {
+        if self.digest.as_ref().is_some_and(|now| now.in_parts) {
+            self.digest = None;
+            return Err(Error::OperationActive);
+        }
+        self.digest_rest(data, room)
+    }
+
+    /// The digest of all parts (`C_DigestFinal`).
+    ///
+    /// # Errors
+    /// [`Error::BufferTooSmall`], [`Error::OperationNotInitialized`].
+    pub fn digest_final(&mut self, room: Room) -> Result<Output> {
+        self.digest_rest(&[], room)
+    }
+
+    fn digest_rest(&mut self, data: &[u8], room: Room) -> Result<Output> {
+        let now = self.digest.as_ref().ok_or(Error::OperationNotInitialized)?;
+        let length = now.digest.hash().output_len();
+        if !room.takes(length)? {
+            return Ok(Output::Length(length));
+        }
+        let mut now = self.digest.take().ok_or(Error::OperationNotInitialized)?;
+        now.digest.update(data);
+        let tag: Tag = now.digest.finish();
+        Ok(Output::Bytes(tag))
+    }
+
+    /// Whether a search may begin.
+    ///
+    /// # Errors
+    /// [`Error::OperationActive`].
+    pub const fn may_search(&self) -> Result<()> {
+        if self.search.is_some() || self.operation.is_some() || self.digest.is_some() {
+            return Err(Error::OperationActive);
+        }
+        Ok(())
+    }
+
+    /// Begins a search that will yield `found`.
+    pub fn search_init(&mut self, found: Vec<ObjectHandle>) {
+        self.search = Some(found.into_iter());
+    }
+
+    /// The next `limit` handles at most (`C_FindObjects`).
+    ///
+    /// # Errors
+    /// [`Error::OperationNotInitialized`].
+    pub fn search_next(&mut self, limit: usize) -> Result<Vec<ObjectHandle>> {
+        let search = self.search.as_mut().ok_or(Error::OperationNotInitialized)?;
+        Ok(search.by_ref().take(limit).collect())
+    }
+
+    /// Ends the search (`C_FindObjectsFinal`).
+    ///
+    /// # Errors
+    /// [`Error::OperationNotInitialized`].
+    pub fn search_final(&mut self) -> Result<()> {
+        self.search.take().map(|_| ()).ok_or(Error::OperationNotInitialized)
+    }
+}
+
+#[cfg(test)]
+mod tests;

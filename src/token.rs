@@ -1,0 +1,345 @@
+//! A token: its label, its credentials, its objects. It knows no sessions and
+//! no handles; whoever asks states a [`Principal`].
+//!
+//! # Records
+//!
+//! | Kind | Id | Body |
+//! |---|---|---|
+//! | [`HEADER`](record::HEADER) | `token` | label, serial, date: readable by all |
+//! | [`CREDENTIAL`](record::CREDENTIAL) | `so`, `user` | the root key wrapped under that PIN |
+//! | [`SET`](record::SET) | `records` | sealed hash over (kind, id, version) of all bound records |
+//! | [`PRIVATE`](record::PRIVATE) | unique id | an object, sealed |
+//! | [`PUBLIC`](record::PUBLIC) | unique id | an object, its attributes readable by all |
+//!
+//! What is written after a login is *bound*: sealed, or readable but sealed
+//! against change. A public object that was made without a login is not.
+
+#![forbid(unsafe_code)]
+
+mod credential;
+mod live;
+mod objects;
+mod record;
+mod set;
+
+pub use live::LiveObject;
+pub use set::Finding;
+
+use crate::clock::Clock;
+use crate::entropy::{self, Entropy};
+use crate::error::{Error, Result};
+use crate::policy::Principal;
+use crate::secret::Pin;
+use crate::store::{Change, Place, RecordId, Sequence, Store};
+use crate::types::{SlotId, UserType};
+use crate::vault::{PinParameters, Vault};
+use arc_swap::ArcSwap;
+use live::Registry;
+use parking_lot::{Mutex, RwLock};
+use record::Header;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a token needs from outside.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Random bytes.
+    pub entropy: Arc<dyn Entropy>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What the configuration says about tokens.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Wrong PINs in a row before the PIN is locked.
+    pub pin_attempts: u32,
+    /// The cost of a PIN set from now on.
+    pub pin_parameters: PinParameters,
+    /// Refuse logins where attempts cannot be counted (a read-only store).
+    pub require_counter: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { pin_attempts: 10, pin_parameters: PinParameters::default(), require_counter: false }
+    }
+}
+
+/// The state of one PIN, as the flags of `CK_TOKEN_INFO` show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PinState {
+    /// The PIN has been set.
+    pub initialized: bool,
+    /// Wrong attempts since the last right one.
+    pub failures: u32,
+    /// Attempts before it is locked.
+    pub limit: u32,
+}
+
+impl PinState {
+    /// An incorrect PIN has been entered since the last login.
+    #[must_use]
+    pub const fn is_count_low(self) -> bool {
+        self.failures > 0
+    }
+
+    /// One more incorrect PIN locks it.
+    #[must_use]
+    pub const fn is_final_try(self) -> bool {
+        self.failures + 1 == self.limit
+    }
+
+    /// No PIN is accepted any more.
+    #[must_use]
+    pub const fn is_locked(self) -> bool {
+        self.failures >= self.limit
+    }
+}
+
+/// What anybody may know of a token.
+#[derive(Debug, Clone)]
+pub struct Info {
+    /// The label, unpadded.
+    pub label: String,
+    /// 16 hexadecimal digits.
+    pub serial: String,
+    /// Whether it can be changed.
+    pub writable: bool,
+    /// The security officer's PIN.
+    pub security_officer: PinState,
+    /// The user's PIN.
+    pub user: PinState,
+}
+
+/// Who is logged in, and with that which records can be opened.
+struct Access {
+    principal: Principal,
+    vault: Option<Arc<Vault>>,
+}
+
+impl Access {
+    const PUBLIC: Self = Self { principal: Principal::Public, vault: None };
+}
+
+/// A token that has been initialised.
+pub struct Token {
+    slot: SlotId,
+    store: Arc<dyn Store>,
+    surroundings: Surroundings,
+    settings: Settings,
+    header: RwLock<Arc<Header>>,
+    access: ArcSwap<Access>,
+    /// Held during login and logout.
+    login: Mutex<()>,
+    registry: Mutex<Registry>,
+    /// The generation that the registry is right for: see [`Token::refresh`].
+    seen_incarnation: AtomicU64,
+    seen_count: AtomicU64,
+}
+
+impl Token {
+    /// Makes the token of an empty slot (`C_InitToken`, PKCS#11 v3.2 §5.5.7).
+    ///
+    /// # Errors
+    /// [`Error::PinLenRange`]; [`Error::SlotIdInvalid`] when another process
+    /// has made one meanwhile; or why it could not be stored.
+    pub fn create(
+        place: &dyn Place,
+        slot: SlotId,
+        label: &str,
+        so_pin: &Pin,
+        surroundings: &Surroundings,
+        settings: Settings,
+    ) -> Result<Self> {
+        let serial: [u8; 8] = entropy::array(&*surroundings.entropy)?;
+        let serial: String = serial.iter().map(|byte| format!("{byte:02x}")).collect();
+        let first = first_commit(label, &serial, so_pin, surroundings, settings)?;
+        let store = place.create(slot.number(), first)?;
+        Self::over(slot, store, surroundings.clone(), settings)
+    }
+
+    /// Opens the token that is in a slot.
+    ///
+    /// # Errors
+    /// [`Error::TokenNotRecognized`] when the store holds no token; or why the
+    /// store could not be opened.
+    pub fn open(
+        place: &dyn Place,
+        slot: SlotId,
+        surroundings: &Surroundings,
+        settings: Settings,
+    ) -> Result<Self> {
+        Self::over(slot, place.open(slot.number())?, surroundings.clone(), settings)
+    }
+
+    fn over(
+        slot: SlotId,
+        store: Arc<dyn Store>,
+        surroundings: Surroundings,
+        settings: Settings,
+    ) -> Result<Self> {
+        // Read before the content: what changes later is noticed later.
+        let generation = store.generation();
+        let sequence = store.sequence()?;
+        let header = Header::read(&*store)?.ok_or(Error::TokenNotRecognized(slot))?;
+        let settled = if generation.is_settled() { generation.count } else { u64::MAX };
+        Ok(Self {
+            slot,
+            store,
+            surroundings,
+            settings,
+            header: RwLock::new(Arc::new(header)),
+            access: ArcSwap::from_pointee(Access::PUBLIC),
+            login: Mutex::new(()),
+            registry: Mutex::new(Registry::new(sequence)),
+            seen_incarnation: AtomicU64::new(generation.incarnation),
+            seen_count: AtomicU64::new(settled),
+        })
+    }
+
+    /// Destroys all objects and the user PIN and sets a new label; the SO PIN
+    /// must be the present one (`C_InitToken` on an initialised token).
+    ///
+    /// # Errors
+    /// [`Error::SessionExists`] while any process has a session;
+    /// [`Error::PinIncorrect`], [`Error::PinLocked`]; or why it could not be
+    /// stored.
+    pub fn reinitialize(&self, label: &str, so_pin: &Pin) -> Result<()> {
+        let _alone = self.store.alone()?.ok_or(Error::SessionExists)?;
+        self.unlock(UserType::SecurityOfficer, so_pin)?;
+        let header = self.header();
+        let mut changes = vec![Change::Clear];
+        changes.extend(first_commit(
+            label,
+            &header.serial,
+            so_pin,
+            &self.surroundings,
+            self.settings,
+        )?);
+        self.store.write(&mut |_| Ok(changes.clone()))?;
+        self.access.store(Arc::new(Access::PUBLIC));
+        self.refresh()
+    }
+
+    /// The slot that the token is in.
+    #[must_use]
+    pub const fn slot(&self) -> SlotId {
+        self.slot
+    }
+
+    /// The store, for presence and for leaving after a `fork`.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// What anybody may know.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub fn info(&self) -> Result<Info> {
+        self.refresh()?;
+        let header = self.header();
+        Ok(Info {
+            label: header.label.clone(),
+            serial: header.serial.clone(),
+            writable: self.store.is_writable(),
+            security_officer: self.pin_state(UserType::SecurityOfficer)?,
+            user: self.pin_state(UserType::User)?,
+        })
+    }
+
+    /// Who is logged in.
+    #[must_use]
+    pub fn principal(&self) -> Principal {
+        self.access.load().principal
+    }
+
+    fn vault(&self) -> Option<Arc<Vault>> {
+        self.access.load().vault.clone()
+    }
+
+    fn header(&self) -> Arc<Header> {
+        Arc::clone(&self.header.read())
+    }
+
+    fn require_writable(&self) -> Result<()> {
+        if self.store.is_writable() { Ok(()) } else { Err(Error::TokenWriteProtected) }
+    }
+
+    /// Notices what other processes, or this one, have committed. Costs two
+    /// loads of words that are rarely written while nothing has happened.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub fn refresh(&self) -> Result<()> {
+        let now = self.store.generation();
+        if now.is_settled()
+            && now.count == self.seen_count.load(Ordering::Acquire)
+            && now.incarnation == self.seen_incarnation.load(Ordering::Relaxed)
+        {
+            return Ok(());
+        }
+        let mut registry = self.registry.lock();
+        // Whatever is committed after this line raises the generation again.
+        let now = self.store.generation();
+        let changes = self.store.changes(registry.sequence())?;
+        if registry.apply(&changes) {
+            let header = Header::read(&*self.store)?.ok_or(Error::TokenNotRecognized(self.slot))?;
+            *self.header.write() = Arc::new(header);
+        }
+        if now.is_settled() {
+            self.seen_incarnation.store(now.incarnation, Ordering::Relaxed);
+            self.seen_count.store(now.count, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// The commit up to which this value has seen the store.
+    #[must_use]
+    pub fn sequence(&self) -> Sequence {
+        self.registry.lock().sequence()
+    }
+}
+
+/// Prints the slot only.
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Token(slot {})", self.slot)
+    }
+}
+
+/// What a new token begins with: a header, the SO's credential, the set hash.
+fn first_commit(
+    label: &str,
+    serial: &str,
+    so_pin: &Pin,
+    surroundings: &Surroundings,
+    settings: Settings,
+) -> Result<Vec<Change>> {
+    if !so_pin.has_valid_length() {
+        return Err(Error::PinLenRange);
+    }
+    let vault = Vault::new(serial, &*surroundings.entropy)?;
+    let header = Header::new(label, serial, surroundings.clock.now());
+    let credential = credential::record(
+        UserType::SecurityOfficer,
+        &vault,
+        so_pin,
+        0,
+        settings,
+        &*surroundings.entropy,
+    )?;
+    let mut changes = vec![header.put()?, credential];
+    changes.push(set::first(&vault, &changes, &*surroundings.entropy)?);
+    Ok(changes)
+}
+
+/// A name that is known to be one.
+fn record_id(name: &str) -> Result<RecordId> {
+    RecordId::new(name).ok_or_else(|| Error::RecordDamaged(name.escape_default().to_string()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,282 @@
+//! The token's objects as records: made, found, opened, changed, removed.
+
+use super::record::{PRIVATE, PUBLIC, to_vec};
+use super::{LiveObject, Token, record_id};
+use crate::error::{Error, Result};
+use crate::object::query::Query;
+use crate::object::{Object, codec};
+use crate::policy::{Action, Principal, Resource, authorize};
+use crate::secret::SecretBytes;
+use crate::store::{Change, Kind, Reader, Record, RecordId, Tag};
+use crate::types::{AttributeType, ObjectClass};
+use crate::vault::{Place, Vault, public_tag};
+use minicbor::bytes::ByteVec;
+use minicbor::{Decode, Encode};
+use std::sync::Arc;
+
+/// The attributes that the store can look up. The numbers are stored.
+const INDEXED: [(AttributeType, u8); 4] = [
+    (AttributeType::Class, 1),
+    (AttributeType::KeyType, 2),
+    (AttributeType::Label, 3),
+    (AttributeType::Id, 4),
+];
+
+/// An object's body: what everybody may read, and what needs the vault.
+#[derive(Encode, Decode)]
+#[cbor(array)]
+struct Body {
+    /// Empty for a private object; otherwise the object, of a key all but its value.
+    #[n(0)]
+    open: ByteVec,
+    /// Absent for a public object that was made without a login.
+    #[n(1)]
+    sealed: Option<ByteVec>,
+}
+
+const fn kind_of(private: bool) -> Kind {
+    if private { PRIVATE } else { PUBLIC }
+}
+
+/// Opens a record. Without a vault only public objects open, unchecked and
+/// without the value of a key.
+pub(super) fn open(record: &Record, vault: Option<&Vault>) -> Result<LiveObject> {
+    let id = record.id.as_str();
+    let damaged = || Error::RecordDamaged(id.to_owned());
+    let body: Body = minicbor::decode(&record.body).map_err(|_| damaged())?;
+    let place = Place { kind: record.kind.0, id, version: record.version };
+    let bound = body.sealed.is_some();
+    let sealed = match (&body.sealed, vault) {
+        (Some(sealed), Some(vault)) => Some(vault.open(place, &body.open, sealed)?),
+        _ => None,
+    };
+    let object = if record.kind == PRIVATE {
+        let sealed = sealed.ok_or(Error::UserNotLoggedIn)?;
+        codec::decode(sealed.expose()).ok_or_else(damaged)?
+    } else {
+        let object = codec::decode(&body.open).ok_or_else(damaged)?;
+        match (object.class(), sealed) {
+            (ObjectClass::SecretKey, _) if !bound => return Err(damaged()),
+            (ObjectClass::SecretKey, Some(value)) => object.with_value(value),
+            _ => object,
+        }
+    };
+    if object.unique_id() != id || object.is_private() != (record.kind == PRIVATE) {
+        return Err(damaged());
+    }
+    let complete = !bound || vault.is_some();
+    Ok(LiveObject::new(object, record.kind, record.version, bound, complete))
+}
+
+impl Token {
+    /// Stores a new token object.
+    ///
+    /// # Errors
+    /// [`Error::UserNotLoggedIn`] when `principal` may not make it; or why it
+    /// could not be stored.
+    pub fn insert(
+        &self,
+        principal: Principal,
+        action: Action,
+        object: Object,
+    ) -> Result<Arc<LiveObject>> {
+        authorize(principal, action, Resource::Object(&object))?;
+        self.require_writable()?;
+        let vault = self.vault();
+        let change = self.put(vault.as_deref(), &object, 0)?;
+        self.commit(vault.as_deref(), &mut |_| Ok(vec![change.clone()]))?;
+        let kind = kind_of(object.is_private());
+        let id = record_id(object.unique_id())?;
+        let live = Arc::new(LiveObject::new(object, kind, 1, vault.is_some(), true));
+        self.registry.lock().insert(id, &live);
+        Ok(live)
+    }
+
+    /// The object with this unique id, if `principal` may see it.
+    ///
+    /// # Errors
+    /// [`Error::RecordDamaged`]; the store could not be read.
+    pub fn get(&self, principal: Principal, unique_id: &str) -> Result<Option<Arc<LiveObject>>> {
+        self.refresh()?;
+        let Some(id) = RecordId::new(unique_id) else { return Ok(None) };
+        let vault = self.vault();
+        for &kind in visible_kinds(principal) {
+            let known = self.registry.lock().get(kind, &id);
+            let live = match known {
+                Some(live) if live.is_complete() || vault.is_none() => live,
+                _ => {
+                    let Some(record) = self.store.get(kind, &id)? else { continue };
+                    let live = Arc::new(open(&record, vault.as_deref())?);
+                    self.registry.lock().insert(id.clone(), &live);
+                    live
+                }
+            };
+            let resource = Resource::Object(live.object());
+            return Ok(authorize(principal, Action::DescribeKey, resource).ok().map(|()| live));
+        }
+        Ok(None)
+    }
+
+    /// The unique ids of the objects that match `query` and that `principal`
+    /// may see, oldest first within each visibility, and whether each is private.
+    ///
+    /// # Errors
+    /// The store could not be read. Damaged records are passed over.
+    pub fn find(&self, principal: Principal, query: &Query) -> Result<Vec<(String, bool)>> {
+        self.refresh()?;
+        let mut found = Vec::new();
+        if query.matches_nothing() || query.wanted_flag(AttributeType::Token) == Some(false) {
+            return Ok(found);
+        }
+        if let Some(id) = query.wanted(AttributeType::UniqueId) {
+            let id = std::str::from_utf8(id).unwrap_or_default();
+            let live = self.get(principal, id)?.filter(|live| query.matches(live.object()));
+            let named = |live: Arc<LiveObject>| {
+                (live.object().unique_id().to_owned(), live.object().is_private())
+            };
+            return Ok(live.map(named).into_iter().collect());
+        }
+        let vault = self.vault();
+        for &kind in visible_kinds(principal) {
+            let wanted = query.wanted_flag(AttributeType::Private);
+            if wanted.is_some_and(|private| kind != kind_of(private)) {
+                continue;
+            }
+            let tags = INDEXED
+                .iter()
+                .filter_map(|&(attribute, property)| Some((property, query.wanted(attribute)?)))
+                .map(|(property, value)| tag(kind, vault.as_deref(), property, value))
+                .collect::<Result<Vec<_>>>()?;
+            let mut after = None;
+            loop {
+                let page = self.store.find(kind, &tags, after, 256)?;
+                for record in &page.records {
+                    if query.needs_only(INDEXED.iter().map(|(attribute, _)| *attribute))
+                        || open(record, vault.as_deref())
+                            .is_ok_and(|live| query.matches(live.object()))
+                    {
+                        found.push((record.id.as_str().to_owned(), kind == PRIVATE));
+                    }
+                }
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Replaces an object by what `change` makes of its present state.
+    ///
+    /// # Errors
+    /// [`Error::ObjectHandleInvalid`] is the caller's to make of `None`; what
+    /// `change` returns; [`Error::UserNotLoggedIn`].
+    pub fn update(
+        &self,
+        principal: Principal,
+        live: &LiveObject,
+        change: &mut dyn FnMut(&Object) -> Result<Object>,
+    ) -> Result<Option<()>> {
+        self.edit(principal, Action::UpdateAttributes, live, &mut |present, vault| {
+            let changed = change(&present.object)?;
+            self.put(vault, &changed, present.version)
+        })
+    }
+
+    /// Destroys an object.
+    ///
+    /// # Errors
+    /// [`Error::ActionProhibited`] when `CKA_DESTROYABLE` is false;
+    /// [`Error::UserNotLoggedIn`].
+    pub fn remove(&self, principal: Principal, live: &LiveObject) -> Result<Option<()>> {
+        self.edit(principal, Action::DestroyKey, live, &mut |present, _| {
+            if !present.object.flag(AttributeType::Destroyable) {
+                return Err(Error::ActionProhibited("CKA_DESTROYABLE is false"));
+            }
+            let id = record_id(present.object.unique_id())?;
+            Ok(Change::Remove { kind: present.kind, id, expected: present.version })
+        })
+    }
+
+    /// One change of one object as it stands under the writer's lock; `None`
+    /// when it is gone.
+    fn edit(
+        &self,
+        principal: Principal,
+        action: Action,
+        live: &LiveObject,
+        change: &mut dyn FnMut(&LiveObject, Option<&Vault>) -> Result<Change>,
+    ) -> Result<Option<()>> {
+        authorize(principal, action, Resource::Object(live.object()))?;
+        self.require_writable()?;
+        let vault = self.vault();
+        // Only a session that can bind a record again may touch a bound one.
+        if live.bound && vault.is_none() {
+            return Err(Error::UserNotLoggedIn);
+        }
+        let id = record_id(live.object().unique_id())?;
+        let vault = vault.as_deref().filter(|_| live.bound);
+        let mut gone = false;
+        self.commit(vault, &mut |reader: &dyn Reader| {
+            gone = false;
+            let Some(record) = reader.get(live.kind, &id)? else {
+                gone = true;
+                return Ok(Vec::new());
+            };
+            let present = open(&record, vault)?;
+            authorize(principal, action, Resource::Object(&present.object))?;
+            Ok(vec![change(&present, vault)?])
+        })?;
+        Ok((!gone).then_some(()))
+    }
+
+    /// The change that stores `object` over version `expected`.
+    fn put(&self, vault: Option<&Vault>, object: &Object, expected: u64) -> Result<Change> {
+        let kind = kind_of(object.is_private());
+        let id = record_id(object.unique_id())?;
+        let is_key = object.class() == ObjectClass::SecretKey;
+        if vault.is_none() && (is_key || object.is_private()) {
+            return Err(Error::UserNotLoggedIn);
+        }
+        let place = Place { kind: kind.0, id: id.as_str(), version: expected + 1 };
+        let seal = |open: &[u8], plain: &SecretBytes| {
+            vault
+                .map(|vault| vault.seal(place, open, plain.expose(), &*self.surroundings.entropy))
+                .transpose()
+        };
+        let (open, sealed) = if kind == PRIVATE {
+            (Vec::new(), seal(&[], &codec::encode(object, true)?)?)
+        } else {
+            let open = codec::encode(object, !is_key)?.expose().to_vec();
+            let nothing = SecretBytes::copied(&[]);
+            let sealed = seal(&open, if is_key { object.value() } else { &nothing })?;
+            (open, sealed)
+        };
+        let body = Body { open: open.into(), sealed: sealed.map(Into::into) };
+        let tags = INDEXED
+            .iter()
+            .filter_map(|&(attribute, property)| {
+                let value = object.read(attribute.to_ck()).ok()?;
+                Some(tag(kind, vault, property, &value))
+            })
+            .collect::<Result<_>>()?;
+        Ok(Change::Put { kind, id, expected, body: to_vec(&body)?, tags })
+    }
+}
+
+/// The kinds of object that `principal` can see at all.
+const fn visible_kinds(principal: Principal) -> &'static [Kind] {
+    match principal {
+        Principal::Owner => &[PRIVATE, PUBLIC],
+        Principal::SecurityOfficer | Principal::Public => &[PUBLIC],
+    }
+}
+
+fn tag(kind: Kind, vault: Option<&Vault>, property: u8, value: &[u8]) -> Result<Tag> {
+    let hash = match vault {
+        Some(vault) if kind == PRIVATE => vault.tag(property, value)?,
+        _ => public_tag(property, value),
+    };
+    Ok(Tag { property, hash })
+}
