@@ -42,7 +42,20 @@
 //! implements POSIX record locks and `flock` for all processes that share the
 //! directory (a local file system, not NFS). The directory belongs to one uid.
 
-#![forbid(unsafe_code)]
+// No `forbid(unsafe_code)` here: the child `generation` maps memory. Every other
+// child forbids it for itself.
+
+mod directory;
+mod files;
+mod generation;
+mod memory;
+mod sqlite;
+#[cfg(test)]
+mod tests;
+
+pub use directory::DirectoryPlace;
+pub use memory::{MemoryPlace, MemoryStore};
+pub use sqlite::SqliteStore;
 
 use crate::error::Result;
 use std::fmt;
@@ -90,7 +103,7 @@ pub struct Tag {
 }
 
 /// The number of a commit; 0 is the state before the first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Sequence(pub u64);
 
 /// A record as it is stored.

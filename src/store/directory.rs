@@ -1,0 +1,275 @@
+//! The tokens of one directory: `slot-<n>` for each, n decimal.
+//!
+//! Beside them lie `signet.lock`, which orders creation and removal, and
+//! `signet.generation`, a page like a token's own, which says when to list
+//! again. A token is made as `.slot-<n>.new` and removed as `.slot-<n>.gone`; what is
+//! found under such a name, with the lock held, was left behind by the dead. All
+//! other entries are somebody else's and stay untouched. A token directory that
+//! is copied in by hand is found by processes that start later.
+
+#![forbid(unsafe_code)]
+
+use super::files::{self, Queue};
+use super::generation::GenerationPage;
+use super::sqlite::{GENERATION_FILE, SqliteStore, WRITERS_FILE};
+use super::{Change, Generation, Place, Store};
+use crate::entropy::Entropy;
+use crate::error::{Error, Result};
+use crate::types::{SlotId, Ulong};
+use arc_swap::ArcSwapOption;
+use once_cell::sync::OnceCell;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::{self, DirBuilder, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+
+const LOCK_FILE: &str = "signet.lock";
+const PAGE_FILE: &str = "signet.generation";
+
+/// The tokens in one directory, each a [`SqliteStore`].
+pub struct DirectoryPlace {
+    path: PathBuf,
+    entropy: Arc<dyn Entropy>,
+    /// Mapped once it is there.
+    page: OnceCell<GenerationPage>,
+    /// The slots as they were at a settled generation.
+    listing: ArcSwapOption<(Generation, Vec<u64>)>,
+    open: Mutex<HashMap<u64, Weak<SqliteStore>>>,
+}
+
+impl fmt::Debug for DirectoryPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DirectoryPlace").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl DirectoryPlace {
+    /// The tokens in `path`, which is made when the first token is.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>, entropy: Arc<dyn Entropy>) -> Self {
+        Self {
+            path: path.into(),
+            entropy,
+            page: OnceCell::new(),
+            listing: ArcSwapOption::empty(),
+            open: Mutex::default(),
+        }
+    }
+
+    /// The page, mapped at the first call that finds one. Read-only here; who
+    /// changes it maps it anew under the lock.
+    fn page(&self) -> Option<&GenerationPage> {
+        let path = self.path.join(PAGE_FILE);
+        // A page that cannot be used costs a listing each time and nothing else.
+        let open = || GenerationPage::open(&path, false).ok().flatten().ok_or(());
+        self.page.get_or_try_init(open).ok()
+    }
+
+    fn list(&self) -> Result<Vec<u64>> {
+        let io = |error| Error::io(&self.path, "list", &error);
+        let entries = match fs::read_dir(&self.path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(io(error)),
+        };
+        let mut slots = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(io)?.file_name();
+            slots.extend(name.to_str().and_then(slot_number));
+        }
+        slots.sort_unstable();
+        Ok(slots)
+    }
+
+    /// The directory without links on its way, which SQLite refuses.
+    fn real_path(&self) -> Result<PathBuf> {
+        self.path.canonicalize().map_err(|error| Error::io(&self.path, "find", &error))
+    }
+
+    fn lock_file(directory: &Path) -> Result<File> {
+        let path = directory.join(LOCK_FILE);
+        files::check_file(&path)?;
+        files::open(&path, true).map_err(|error| Error::io(&path, "open", &error))
+    }
+
+    fn open_store(&self, directory: &Path, slot: u64) -> Result<Arc<SqliteStore>> {
+        let mut open = self.open.lock();
+        let known = open.get(&slot).and_then(Weak::upgrade);
+        if let Some(store) = known.filter(|store| !store.is_removed()) {
+            return Ok(store);
+        }
+        let path = token_path(directory, slot);
+        if matches!(path.symlink_metadata(), Err(error) if error.kind() == ErrorKind::NotFound) {
+            return Err(Error::TokenNotPresent(slot_id(slot)));
+        }
+        let store = SqliteStore::open(&path, slot, &*self.entropy)?;
+        // A copy of the directory of a removed token: the page in it says so.
+        if store.is_removed() {
+            return Err(Error::TokenNotPresent(slot_id(slot)));
+        }
+        let store = Arc::new(store);
+        open.retain(|_, store| store.strong_count() > 0);
+        open.insert(slot, Arc::downgrade(&store));
+        Ok(store)
+    }
+}
+
+impl Place for DirectoryPlace {
+    fn slots(&self) -> Result<Vec<u64>> {
+        let Some(page) = self.page() else { return self.list() };
+        let now = page.read();
+        if let Some(known) = &*self.listing.load()
+            && known.0 == now
+            && now.is_settled()
+        {
+            return Ok(known.1.clone());
+        }
+        let slots = self.list()?;
+        if now.is_settled() {
+            // Read before the listing: a change in between shows as another count.
+            self.listing.store(Some(Arc::new((now, slots.clone()))));
+        }
+        Ok(slots)
+    }
+
+    fn open(&self, slot: u64) -> Result<Arc<dyn Store>> {
+        if matches!(self.path.symlink_metadata(), Err(error) if error.kind() == ErrorKind::NotFound)
+        {
+            return Err(Error::TokenNotPresent(slot_id(slot)));
+        }
+        Ok(self.open_store(&self.real_path()?, slot)?)
+    }
+
+    fn create(&self, slot: u64, first: Vec<Change>) -> Result<Arc<dyn Store>> {
+        make_directories(&self.path)?;
+        let directory = self.real_path()?;
+        let lock_file = Self::lock_file(&directory)?;
+        let lock =
+            Queue::join(&lock_file).map_err(|error| Error::io(&directory, "lock", &error))?;
+        clean(&directory)?;
+        let (unfinished, finished) =
+            (passing_path(&directory, slot, "new"), token_path(&directory, slot));
+        if finished.symlink_metadata().is_ok() {
+            return Err(Error::SlotIdInvalid(slot_id(slot)));
+        }
+        let made = make_directory(&unfinished)
+            .and_then(|()| SqliteStore::create(&unfinished, &*self.entropy, first))
+            .and_then(|()| move_token(&directory, &unfinished, &finished, &*self.entropy));
+        if let Err(error) = made {
+            // Best effort: under this name the next creation removes it anyway.
+            let _ = fs::remove_dir_all(&unfinished);
+            return Err(error);
+        }
+        drop(lock);
+        Ok(self.open_store(&directory, slot)?)
+    }
+
+    fn remove(&self, slot: u64) -> Result<()> {
+        let directory = self.real_path()?;
+        let lock_file = Self::lock_file(&directory)?;
+        let _lock =
+            Queue::join(&lock_file).map_err(|error| Error::io(&directory, "lock", &error))?;
+        clean(&directory)?;
+        let (token, leaving) =
+            (token_path(&directory, slot), passing_path(&directory, slot, "gone"));
+        if token.symlink_metadata().is_err() {
+            return Err(Error::SlotIdInvalid(slot_id(slot)));
+        }
+        files::check_directory(&token)?;
+        move_token(&directory, &token, &leaving, &*self.entropy)?;
+        self.open.lock().remove(&slot);
+        bury(&leaving)
+    }
+}
+
+/// Renames a token's directory durably and raises the place's generation.
+/// The caller holds the place's lock.
+fn move_token(directory: &Path, from: &Path, to: &Path, entropy: &dyn Entropy) -> Result<()> {
+    let path = directory.join(PAGE_FILE);
+    let page = match GenerationPage::open(&path, true)? {
+        Some(page) => page,
+        None => GenerationPage::make(&path, entropy)?,
+    };
+    page.begin();
+    let moved = fs::rename(from, to)
+        .map_err(|error| Error::io(from, "rename", &error))
+        .and_then(|()| files::sync_directory(directory));
+    page.end();
+    moved
+}
+
+/// Finishes what a killed creation or removal left behind; the lock is held.
+fn clean(directory: &Path) -> Result<()> {
+    let io = |error| Error::io(directory, "list", &error);
+    for entry in fs::read_dir(directory).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        let name = entry.file_name();
+        let inner = name.to_str().and_then(|name| name.strip_prefix('.'));
+        let Some((token, state)) = inner.and_then(|name| name.rsplit_once('.')) else { continue };
+        if slot_number(token).is_some() && matches!(state, "new" | "gone") {
+            bury(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Tells those who still have the token open that it is gone, and deletes it.
+fn bury(leaving: &Path) -> Result<()> {
+    files::check_directory(leaving)?;
+    let page = leaving.join(GENERATION_FILE);
+    if let Some(page) = GenerationPage::open(&page, true)? {
+        let path = leaving.join(WRITERS_FILE);
+        let writers = files::open(&path, true).map_err(|error| Error::io(&path, "open", &error))?;
+        // A writer at work finishes its commit; the next finds the page retired.
+        let _queue = Queue::join(&writers).map_err(|error| Error::io(&path, "lock", &error))?;
+        page.retire();
+    }
+    fs::remove_dir_all(leaving).map_err(|error| Error::io(leaving, "remove", &error))
+}
+
+/// Makes the place, with all that lies above it, durably.
+fn make_directories(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        make_directories(parent)?;
+    }
+    match make_directory(path) {
+        // Another process was faster.
+        Err(_) if path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => files::sync_directory(parent.unwrap_or(Path::new("."))),
+    }
+}
+
+fn make_directory(path: &Path) -> Result<()> {
+    DirBuilder::new()
+        .mode(files::DIRECTORY_MODE)
+        .create(path)
+        .map_err(|error| Error::io(path, "make the directory", &error))
+}
+
+fn token_path(directory: &Path, slot: u64) -> PathBuf {
+    directory.join(format!("slot-{slot}"))
+}
+
+fn passing_path(directory: &Path, slot: u64, state: &str) -> PathBuf {
+    directory.join(format!(".slot-{slot}.{state}"))
+}
+
+/// The slot that a name stands for: one spelling for each number.
+fn slot_number(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix("slot-")?;
+    let slot = digits.parse::<u64>().ok()?;
+    (slot.to_string() == digits).then_some(slot)
+}
+
+fn slot_id(slot: u64) -> SlotId {
+    SlotId(Ulong::try_from(slot).unwrap_or(Ulong::MAX))
+}

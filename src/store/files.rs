@@ -1,0 +1,150 @@
+//! What the store does with files apart from SQLite: refusing those that
+//! somebody else could have put there, locks, and making names durable.
+
+#![forbid(unsafe_code)]
+
+use crate::error::{Error, Result};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+use nix::unistd::{AccessFlags, Uid, eaccess};
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+/// The mode of every file made here.
+pub(super) const FILE_MODE: u32 = 0o600;
+/// The mode of every directory made here.
+pub(super) const DIRECTORY_MODE: u32 = 0o700;
+/// Writable by the group or by everybody.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// Refuses a token directory that is a link, is not a directory, belongs to
+/// somebody else or may be written by others.
+pub(super) fn check_directory(path: &Path) -> Result<()> {
+    let found = path.symlink_metadata().map_err(|error| Error::io(path, "look at", &error))?;
+    if !found.is_dir() && !found.is_symlink() {
+        return Err(refused(path, "is not a directory"));
+    }
+    check_ownership(path, &found)
+}
+
+/// Refuses a file of the store for the same reasons; whether it is there at all.
+pub(super) fn check_file(path: &Path) -> Result<bool> {
+    let found = match path.symlink_metadata() {
+        Ok(found) => found,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(Error::io(path, "look at", &error)),
+    };
+    if !found.is_file() && !found.is_symlink() {
+        return Err(refused(path, "is not a regular file"));
+    }
+    check_ownership(path, &found)?;
+    Ok(true)
+}
+
+fn check_ownership(path: &Path, found: &Metadata) -> Result<()> {
+    if found.is_symlink() {
+        return Err(refused(path, "is a symbolic link"));
+    }
+    let me = Uid::effective().as_raw();
+    if found.uid() != me && found.uid() != 0 {
+        let owner = found.uid();
+        return Err(refused(path, &format!("belongs to uid {owner}, not to {me} or root")));
+    }
+    if found.mode() & WRITABLE_BY_OTHERS != 0 {
+        let mode = found.mode() & 0o7777;
+        return Err(refused(path, &format!("may be written by others (mode {mode:04o})")));
+    }
+    Ok(())
+}
+
+fn refused(path: &Path, why: &str) -> Error {
+    Error::StoreIo { path: path.into(), reason: format!("refused: it {why}") }
+}
+
+/// Whether this process could write `path`: permissions and file system.
+pub(super) fn may_write(path: &Path) -> bool {
+    eaccess(path, AccessFlags::W_OK).is_ok()
+}
+
+/// Opens a file of ours without following a link; std adds `O_CLOEXEC`.
+pub(super) fn open(path: &Path, writable: bool) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(writable)
+        .create(writable)
+        .truncate(false)
+        .mode(FILE_MODE)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)
+}
+
+/// Makes the names in a directory durable.
+pub(super) fn sync_directory(path: &Path) -> Result<()> {
+    File::open(path)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|error| Error::io(path, "sync the directory", &error))
+}
+
+/// An exclusive `flock`, released explicitly: a forked child may hold a copy of
+/// the descriptor, so that closing ours would not end the lock.
+pub(super) struct Queue<'f>(&'f File);
+
+impl<'f> Queue<'f> {
+    /// Waits for its turn.
+    pub(super) fn join(file: &'f File) -> io::Result<Self> {
+        loop {
+            match file.lock() {
+                Ok(()) => return Ok(Self(file)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Drop for Queue<'_> {
+    fn drop(&mut self) {
+        // Unlocking an open descriptor cannot fail in a way that could be mended here.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Locks one byte for the open file description; false when another one has it.
+/// Unlike classic record locks, these do not vanish when the process closes some
+/// other descriptor of the file, and they conflict within one process too.
+pub(super) fn lock_byte(file: &File, byte: u64) -> io::Result<bool> {
+    let lock = byte_lock(libc::F_WRLCK, byte)?;
+    match fcntl(file, FcntlArg::F_OFD_SETLK(&lock)) {
+        Ok(_) => Ok(true),
+        Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EACCES) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Gives up the lock on one byte.
+pub(super) fn unlock_byte(file: &File, byte: u64) -> io::Result<()> {
+    let lock = byte_lock(libc::F_UNLCK, byte)?;
+    fcntl(file, FcntlArg::F_OFD_SETLK(&lock))?;
+    Ok(())
+}
+
+/// Whether another open file description than `file`'s has the byte locked.
+pub(super) fn is_byte_locked(file: &File, byte: u64) -> io::Result<bool> {
+    let mut lock = byte_lock(libc::F_WRLCK, byte)?;
+    fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock))?;
+    Ok(i32::from(lock.l_type) != libc::F_UNLCK)
+}
+
+fn byte_lock(kind: i32, byte: u64) -> io::Result<libc::flock> {
+    let out_of_range = |_| io::Error::from(ErrorKind::InvalidInput);
+    Ok(libc::flock {
+        l_type: i16::try_from(kind).map_err(out_of_range)?,
+        l_whence: i16::try_from(libc::SEEK_SET).map_err(out_of_range)?,
+        l_start: libc::off_t::try_from(byte).map_err(out_of_range)?,
+        l_len: 1,
+        // The kernel refuses any other value for this kind of lock.
+        l_pid: 0,
+    })
+}

@@ -1,0 +1,528 @@
+//! The embedded store: one directory per token, SQLite inside.
+//!
+//! | File | What it is |
+//! |---|---|
+//! | `token.db`, `-wal`, `-shm` | the SQLite database. Nothing in this process but SQLite may open it: closing any descriptor of it drops SQLite's locks |
+//! | `generation` | the mapped page, see `generation.rs` |
+//! | `writers` | locked by the writer at work; the others queue there, fairly, instead of polling SQLite's lock |
+//! | `attempts` | one locked byte for each open reservation |
+//! | `presence` | `flock`ed shared by each presence, exclusively by who is alone |
+//! | `copies` | one locked byte for each process, against two copies of this library in one |
+//!
+//! Two connections: one reads, one (opened at the first commit) writes, so that
+//! nobody's look-up waits for another thread's sync. Locks are taken in the order
+//! writer's mutex, `writers`, SQLite's; the reader's mutex is taken alone.
+
+#![forbid(unsafe_code)]
+
+mod attempts;
+mod failure;
+mod presence;
+mod process;
+mod records;
+mod schema;
+
+use super::files::{self, Queue};
+use super::generation::GenerationPage;
+use super::{
+    Attempts, Change, Changes, Cursor, Generation, Kind, Page, Presence, Reader, Record, RecordId,
+    Reservation, Sequence, Store, Tag,
+};
+use crate::entropy::{self, Entropy};
+use crate::error::{Error, Result};
+use crate::types::{SlotId, Ulong};
+use failure::At;
+use parking_lot::{Mutex, MutexGuard};
+use presence::Presences;
+use process::{Claim, Inside};
+use records::Snapshot;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+use std::fs::File;
+use std::mem::ManuallyDrop;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub(super) const DATABASE: &str = "token.db";
+pub(super) const GENERATION_FILE: &str = "generation";
+pub(super) const WRITERS_FILE: &str = "writers";
+pub(super) const ATTEMPTS_FILE: &str = "attempts";
+const PRESENCE_FILE: &str = "presence";
+const COPIES_FILE: &str = "copies";
+
+/// How changes are noticed.
+#[derive(Debug)]
+enum Noticing {
+    /// By the mapped page.
+    Page(GenerationPage),
+    /// By asking SQLite: a read-only store without a page that could be mapped.
+    Asking { incarnation: u64 },
+}
+
+/// The store of one token in one directory.
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    database: PathBuf,
+    slot: SlotId,
+    writable: bool,
+    reader: Mutex<Option<Connection>>,
+    /// Who of this store's threads waits for the writer's lock, or has it. Apart from
+    /// `writer`, so that a fork meanwhile finds that one free.
+    turn: Mutex<()>,
+    writer: Mutex<Option<Connection>>,
+    noticing: Noticing,
+    /// Open on a writable store. Closed by hand: never in a child that has abandoned
+    /// the store, where the numbers may be somebody else's.
+    writers_file: ManuallyDrop<Option<File>>,
+    attempts_file: ManuallyDrop<Option<File>>,
+    presences: Arc<Presences>,
+    claim: Mutex<Option<Arc<Claim>>>,
+    abandoned: AtomicBool,
+}
+
+impl SqliteStore {
+    /// Opens the token in `directory`, known as `slot`. `directory` holds no
+    /// symbolic links on its way (see `std::fs::canonicalize`).
+    ///
+    /// # Errors
+    /// [`StoreIo`](Error::StoreIo): not there, not ours, writable by others, or open in
+    /// another copy of this library; [`StoreDamaged`](Error::StoreDamaged): not a token
+    /// store, or broken; [`TokenNotRecognized`](Error::TokenNotRecognized): made by a
+    /// newer version.
+    pub fn open(directory: &Path, slot: u64, entropy: &dyn Entropy) -> Result<Self> {
+        files::check_directory(directory)?;
+        let database = directory.join(DATABASE);
+        if !files::check_file(&database)? {
+            let reason = "it does not exist".to_owned();
+            return Err(Error::StoreIo { path: database, reason });
+        }
+        for suffix in ["-wal", "-shm"] {
+            files::check_file(&with_suffix(&database, suffix))?;
+        }
+        if !process::is_sqlite_sound() {
+            return Err(process::unsound(&database));
+        }
+        let writable = files::may_write(directory) && files::may_write(&database);
+        let claim = Claim::new(&database, &directory.join(COPIES_FILE), writable)?;
+        let lock_file = |name: &str| {
+            let path = directory.join(name);
+            files::check_file(&path)?;
+            files::open(&path, true).map_err(|error| Error::io(&path, "open", &error))
+        };
+        let writers_file = if writable { Some(lock_file(WRITERS_FILE)?) } else { None };
+        let attempts_file = if writable { Some(lock_file(ATTEMPTS_FILE)?) } else { None };
+        let noticing = open_page(directory, writers_file.as_ref(), entropy)?;
+        let mut store = Self {
+            path: directory.into(),
+            slot: slot_id(slot),
+            writable,
+            reader: Mutex::new(None),
+            turn: Mutex::new(()),
+            writer: Mutex::new(None),
+            noticing,
+            writers_file: ManuallyDrop::new(writers_file),
+            attempts_file: ManuallyDrop::new(attempts_file),
+            presences: Presences::new(directory.join(PRESENCE_FILE), writable),
+            claim: Mutex::new(Some(claim)),
+            abandoned: AtomicBool::new(false),
+            database,
+        };
+        store.connect()?;
+        Ok(store)
+    }
+
+    /// Opens the reading connection and brings the schema up to date.
+    fn connect(&mut self) -> Result<()> {
+        let _inside = Inside::enter();
+        let connection = open_database(&self.database, self.writable)?;
+        schema::configure(&connection, false).at(&self.database, "set up")?;
+        let version = schema::version(&connection, &self.database, self.slot)?;
+        *self.reader.get_mut() = Some(connection);
+        if version < schema::STEPS.len() {
+            self.migrate(schema::STEPS)?;
+        }
+        Ok(())
+    }
+
+    fn migrate(&self, steps: &[schema::Step]) -> Result<()> {
+        let writing = self.begin()?;
+        let connection = writing.connection()?;
+        // Read again under the lock: another process may have been first.
+        let version = schema::version(connection, &self.database, self.slot)?;
+        schema::migrate(connection, version, steps).at(&self.database, "migrate")?;
+        writing.commit()
+    }
+
+    /// Makes the files of a token in the empty `directory`, with one first commit,
+    /// and closes them; everything is durable except the directory's own name.
+    pub(super) fn create(
+        directory: &Path,
+        entropy: &dyn Entropy,
+        first: Vec<Change>,
+    ) -> Result<()> {
+        let database = directory.join(DATABASE);
+        for name in [DATABASE, WRITERS_FILE, ATTEMPTS_FILE, PRESENCE_FILE, COPIES_FILE] {
+            let path = directory.join(name);
+            files::open(&path, true)
+                .and_then(|file| file.sync_all())
+                .map_err(|error| Error::io(&path, "make", &error))?;
+        }
+        GenerationPage::make(&directory.join(GENERATION_FILE), entropy)?;
+        let _inside = Inside::enter();
+        let connection = open_database(&database, true)?;
+        let at = "make the database";
+        let identify = format!(
+            "PRAGMA journal_mode = WAL; PRAGMA application_id = {}",
+            schema::APPLICATION_ID
+        );
+        connection.execute_batch(&identify).at(&database, at)?;
+        schema::configure(&connection, true).at(&database, at)?;
+        connection.execute_batch("BEGIN IMMEDIATE").at(&database, at)?;
+        schema::migrate(&connection, 0, schema::STEPS).at(&database, at)?;
+        if !first.is_empty() {
+            Snapshot { connection: &connection, path: &database }.apply(first)?;
+        }
+        connection.execute_batch("COMMIT").at(&database, at)?;
+        // The last connection: the log is written back and synced.
+        connection.close().map_err(|(_, error)| error).at(&database, at)?;
+        files::sync_directory(directory)
+    }
+
+    /// Whether the token was removed, here or by another process.
+    pub(super) fn is_removed(&self) -> bool {
+        matches!(&self.noticing, Noticing::Page(page) if page.is_retired())
+    }
+
+    fn check_alive(&self) -> Result<()> {
+        if self.is_removed() { Err(Error::TokenNotPresent(self.slot)) } else { Ok(()) }
+    }
+
+    fn attempts_file(&self) -> Result<&File> {
+        self.attempts_file.as_ref().ok_or_else(|| Error::StoreReadOnly(self.database.clone()))
+    }
+
+    /// Runs `look` on one state of the store.
+    fn read<T>(&self, look: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
+        self.check_alive()?;
+        let guard = self.reader.lock();
+        let _inside = Inside::enter();
+        let connection = guard.as_ref().ok_or_else(|| self.gone())?;
+        let transaction = Transaction::begin(connection, &self.database, "BEGIN")?;
+        let answer = look(&Snapshot { connection, path: &self.database })?;
+        transaction.commit()?;
+        Ok(answer)
+    }
+
+    /// Waits for the writer's lock and begins a transaction.
+    fn begin(&self) -> Result<Writing<'_>> {
+        let Some(writers_file) = self.writers_file.as_ref() else {
+            return Err(Error::StoreReadOnly(self.database.clone()));
+        };
+        let turn = self.turn.lock();
+        let queue = Queue::join(writers_file).map_err(|error| {
+            Error::io(&self.path.join(WRITERS_FILE), "wait for other writers", &error)
+        })?;
+        self.check_alive()?;
+        let mut guard = self.writer.lock();
+        let inside = Inside::enter();
+        if self.abandoned.load(Ordering::SeqCst) {
+            return Err(self.gone());
+        }
+        if guard.is_none() {
+            let connection = open_database(&self.database, true)?;
+            schema::configure(&connection, true).at(&self.database, "set up")?;
+            *guard = Some(connection);
+        }
+        let writing = Writing { store: self, _inside: inside, guard, _queue: queue, _turn: turn };
+        execute(writing.connection()?, &self.database, "BEGIN IMMEDIATE")?;
+        Ok(writing)
+    }
+
+    fn gone(&self) -> Error {
+        let reason = "this process was forked; open the token again".to_owned();
+        Error::StoreIo { path: self.database.clone(), reason }
+    }
+
+    /// SQLite's own notion of change, for read-only stores without a page.
+    fn ask(&self, incarnation: u64) -> Generation {
+        let guard = self.reader.lock();
+        let _inside = Inside::enter();
+        let version = guard.as_ref().and_then(|connection| {
+            let mut statement = connection.prepare_cached("PRAGMA data_version").ok()?;
+            statement.query_row((), |row| row.get::<_, u32>(0)).ok()
+        });
+        // Unknown is odd: the caller asks for changes, and learns what is wrong.
+        let count = version.map_or(1, |version| u64::from(version) * 2);
+        Generation { incarnation, count }
+    }
+}
+
+/// A batch whose assumption does not hold.
+fn conflict(id: &RecordId, expected: u64, found: u64) -> Error {
+    Error::FunctionFailed(format!("record {id} has version {found}, not {expected}"))
+}
+
+fn slot_id(slot: u64) -> SlotId {
+    SlotId(Ulong::try_from(slot).unwrap_or(Ulong::MAX))
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn open_database(database: &Path, writable: bool) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    if writable {
+        let flags = flags | OpenFlags::SQLITE_OPEN_READ_WRITE;
+        return Connection::open_with_flags(database, flags).at(database, "open");
+    }
+    let flags = flags | OpenFlags::SQLITE_OPEN_READ_ONLY;
+    if files::check_file(&with_suffix(database, "-wal"))? {
+        return Connection::open_with_flags(database, flags).at(database, "open");
+    }
+    // No log beside it: only the database was copied, to where nobody writes.
+    // SQLite would want to make a log, unless told that nothing ever changes.
+    let mut uri = "file://".to_owned();
+    for byte in database.as_os_str().as_bytes() {
+        uri.push_str(&format!("%{byte:02x}"));
+    }
+    uri.push_str("?immutable=1");
+    Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI).at(database, "open")
+}
+
+/// Maps the page, or makes it anew under the writer's lock.
+fn open_page(
+    directory: &Path,
+    writers_file: Option<&File>,
+    entropy: &dyn Entropy,
+) -> Result<Noticing> {
+    let path = directory.join(GENERATION_FILE);
+    if let Some(page) = GenerationPage::open(&path, writers_file.is_some())? {
+        return Ok(Noticing::Page(page));
+    }
+    let Some(file) = writers_file else {
+        let incarnation = u64::from_ne_bytes(entropy::array(entropy)?);
+        return Ok(Noticing::Asking { incarnation });
+    };
+    let _queue = Queue::join(file)
+        .map_err(|error| Error::io(&directory.join(WRITERS_FILE), "wait for writers", &error))?;
+    // Another process may have made it while this one waited.
+    let page = match GenerationPage::open(&path, true)? {
+        Some(page) => page,
+        None => GenerationPage::make(&path, entropy)?,
+    };
+    Ok(Noticing::Page(page))
+}
+
+fn execute(connection: &Connection, path: &Path, sql: &str) -> Result<()> {
+    let mut statement = connection.prepare_cached(sql).at(path, sql)?;
+    statement.execute(()).at(path, sql)?;
+    Ok(())
+}
+
+/// Ends a transaction that nobody ended: an error or a panic is on its way out.
+fn roll_back(connection: &Connection) {
+    if !connection.is_autocommit() {
+        // When even this fails, the next BEGIN says why.
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+}
+
+/// A reading transaction, rolled back when dropped.
+struct Transaction<'c> {
+    connection: &'c Connection,
+    path: &'c Path,
+}
+
+impl<'c> Transaction<'c> {
+    fn begin(connection: &'c Connection, path: &'c Path, sql: &str) -> Result<Self> {
+        execute(connection, path, sql)?;
+        Ok(Self { connection, path })
+    }
+
+    fn commit(self) -> Result<()> {
+        execute(self.connection, self.path, "COMMIT")
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        roll_back(self.connection);
+    }
+}
+
+/// The writer's lock and a transaction, rolled back when dropped.
+struct Writing<'s> {
+    store: &'s SqliteStore,
+    // Dropped in this order, the reverse of how they were taken.
+    _inside: Inside,
+    guard: MutexGuard<'s, Option<Connection>>,
+    _queue: Queue<'s>,
+    _turn: MutexGuard<'s, ()>,
+}
+
+impl Writing<'_> {
+    fn connection(&self) -> Result<&Connection> {
+        self.guard.as_ref().ok_or_else(|| self.store.gone())
+    }
+
+    fn snapshot(&self) -> Result<Snapshot<'_>> {
+        Ok(Snapshot { connection: self.connection()?, path: &self.store.database })
+    }
+
+    fn commit(&self) -> Result<()> {
+        execute(self.connection()?, &self.store.database, "COMMIT")
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.guard.as_ref() {
+            roll_back(connection);
+        }
+    }
+}
+
+impl Reader for SqliteStore {
+    fn get(&self, kind: Kind, id: &RecordId) -> Result<Option<Record>> {
+        self.read(|state| state.get(kind, id))
+    }
+
+    fn find(&self, kind: Kind, tags: &[Tag], after: Option<Cursor>, limit: usize) -> Result<Page> {
+        self.read(|state| state.find(kind, tags, after, limit))
+    }
+
+    fn sequence(&self) -> Result<Sequence> {
+        self.read(|state| state.sequence())
+    }
+}
+
+impl Store for SqliteStore {
+    fn generation(&self) -> Generation {
+        match &self.noticing {
+            Noticing::Page(page) => page.read(),
+            Noticing::Asking { incarnation } => self.ask(*incarnation),
+        }
+    }
+
+    fn changes(&self, since: Sequence) -> Result<Changes> {
+        self.read(|state| state.changes(since))
+    }
+
+    fn write(
+        &self,
+        change: &mut dyn FnMut(&dyn Reader) -> Result<Vec<Change>>,
+    ) -> Result<Sequence> {
+        let writing = self.begin()?;
+        let state = writing.snapshot()?;
+        let batch = change(&state)?;
+        if batch.is_empty() {
+            return state.sequence();
+        }
+        let sequence = state.apply(batch)?;
+        let Noticing::Page(page) = &self.noticing else {
+            // Whoever can write has a page: `open_page` makes one.
+            return Err(Error::StoreReadOnly(self.database.clone()));
+        };
+        page.begin();
+        let committed = writing.commit();
+        // After a failure too: that it failed may not be the whole truth.
+        page.end();
+        committed.map(|()| sequence)
+    }
+
+    fn attempts(&self, credential: &RecordId) -> Result<Attempts> {
+        self.read_attempts(credential)
+    }
+
+    fn reserve(&self, credential: &RecordId, limit: u32) -> Result<Box<dyn Reservation + '_>> {
+        self.make_reservation(credential, limit)
+    }
+
+    fn forgive(&self, credential: &RecordId) -> Result<()> {
+        self.forget_failures(credential)
+    }
+
+    fn present(&self) -> Result<Box<dyn Presence>> {
+        self.check_alive()?;
+        self.presences.enter(false)?.ok_or_else(|| Error::StoreIo {
+            path: self.path.clone(),
+            reason: "the token is being initialised".into(),
+        })
+    }
+
+    fn alone(&self) -> Result<Option<Box<dyn Presence>>> {
+        self.check_alive()?;
+        self.presences.enter(true)
+    }
+
+    fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// Closes the inherited connections if no thread was inside SQLite when the
+    /// process forked, which makes the token usable in the child: the locks are not
+    /// inherited, so closing an idle connection gives up nothing of the parent's, and
+    /// it is told not to write the log back. If one was inside, all is leaked, and
+    /// this process and its children are refused every token from then on.
+    fn abandon(&self) {
+        if self.abandoned.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        self.presences.abandon();
+        for file in [self.writers_file.as_ref(), self.attempts_file.as_ref()].into_iter().flatten()
+        {
+            // By number, because `self` is only borrowed; `drop` leaves them alone.
+            let _ = nix::unistd::close(file.as_raw_fd());
+        }
+        if !process::is_sqlite_sound() {
+            return;
+        }
+        for connection in [&self.reader, &self.writer] {
+            let Some(mut guard) = connection.try_lock() else { return };
+            if let Some(connection) = guard.take() {
+                let option = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+                if !matches!(connection.set_db_config(option, true), Ok(true)) {
+                    // Leaked with its claim, so that the child is refused the file.
+                    std::mem::forget(connection);
+                    return;
+                }
+                drop(connection);
+            }
+        }
+        if let Some(mut claim) = self.claim.try_lock() {
+            claim.take();
+        }
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        if self.abandoned.load(Ordering::SeqCst) {
+            // What is left could not be closed safely.
+            std::mem::forget(self.reader.get_mut().take());
+            std::mem::forget(self.writer.get_mut().take());
+            std::mem::forget(self.claim.get_mut().take());
+            return;
+        }
+        let _inside = Inside::enter();
+        // Before the claim and the lock files go.
+        drop(self.writer.get_mut().take());
+        drop(self.reader.get_mut().take());
+        drop(self.claim.get_mut().take());
+        drop(ManuallyDrop::into_inner(std::mem::replace(
+            &mut self.writers_file,
+            ManuallyDrop::new(None),
+        )));
+        drop(ManuallyDrop::into_inner(std::mem::replace(
+            &mut self.attempts_file,
+            ManuallyDrop::new(None),
+        )));
+    }
+}

@@ -1,0 +1,70 @@
+//! SQLite's errors in the project's words.
+
+#![forbid(unsafe_code)]
+
+use crate::error::{Error, Result};
+use rusqlite::ErrorCode;
+use std::path::Path;
+
+/// Adds to a failure of SQLite which file it was and what was tried.
+pub(super) trait At<T> {
+    fn at(self, path: &Path, tried: &str) -> Result<T>;
+}
+
+impl<T> At<T> for rusqlite::Result<T> {
+    fn at(self, path: &Path, tried: &str) -> Result<T> {
+        self.map_err(|error| translate(path, tried, &error))
+    }
+}
+
+fn translate(path: &Path, tried: &str, error: &rusqlite::Error) -> Error {
+    use rusqlite::Error as Sql;
+    let damaged = || Error::StoreDamaged { path: path.into(), reason: format!("{tried}: {error}") };
+    match error {
+        Sql::SqliteFailure(failure, _) => match failure.code {
+            ErrorCode::DiskFull => Error::StoreFull(path.into()),
+            ErrorCode::ReadOnly => Error::StoreReadOnly(path.into()),
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => damaged(),
+            ErrorCode::OutOfMemory => Error::HostMemory,
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+                io(path, format!("{tried}: another program keeps the file locked"))
+            }
+            _ => io(path, format!("{tried}: {error}")),
+        },
+        // A missing row or a value of a wrong type or range: not what we wrote.
+        Sql::QueryReturnedNoRows
+        | Sql::FromSqlConversionFailure(..)
+        | Sql::IntegralValueOutOfRange(..)
+        | Sql::InvalidColumnType(..)
+        | Sql::Utf8Error(..) => damaged(),
+        _ => io(path, format!("{tried}: {error}")),
+    }
+}
+
+fn io(path: &Path, reason: String) -> Error {
+    Error::StoreIo { path: path.into(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+
+    #[test]
+    fn each_failure_has_its_name() {
+        let path = Path::new("/there");
+        let of = |code| {
+            translate(path, "try", &rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
+        };
+        assert_eq!(of(ffi::SQLITE_FULL), Error::StoreFull(path.into()));
+        assert_eq!(of(ffi::SQLITE_READONLY_DBMOVED), Error::StoreReadOnly(path.into()));
+        for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_CORRUPT_INDEX, ffi::SQLITE_NOTADB] {
+            assert!(matches!(of(code), Error::StoreDamaged { .. }));
+        }
+        for code in [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_CANTOPEN] {
+            assert!(matches!(of(code), Error::StoreIo { .. }));
+        }
+        let Error::StoreIo { reason, .. } = of(ffi::SQLITE_BUSY) else { panic!("another error") };
+        assert_eq!(reason, "try: another program keeps the file locked");
+    }
+}

@@ -1,0 +1,169 @@
+//! What must be known about this process as a whole, whoever opens stores in it.
+//!
+//! SQLite's locks are POSIX record locks, which belong to the process: they
+//! vanish when *any* descriptor of the file is closed in it. SQLite guards
+//! against that with a table of the files it has open, one table for each copy
+//! of SQLite. Two things follow, and both are process-wide facts, which is why
+//! this file has the store's only statics:
+//!
+//! - Two *copies of this library* in one process (each with its SQLite) must not
+//!   open one file. A copy therefore claims the file with an open-file-description
+//!   lock, which does conflict within a process, on a byte that is derived
+//!   from the process; the stores of one copy share the claim.
+//! - A forked child inherits the table but not the locks. It may open a file
+//!   again only after every inherited connection to it was closed (closing is
+//!   harmless while the connection is idle, see `SqliteStore::abandon`), and not at
+//!   all when some thread was inside SQLite at the moment of the fork: that
+//!   thread's mutexes stay locked in the child for ever.
+
+#![forbid(unsafe_code)]
+
+use crate::error::{Error, Result};
+use crate::store::files;
+use arc_swap::ArcSwapOption;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// The claims of this copy of the library. Swapped, never locked: a child forked
+/// in the middle of a change must still be able to read it.
+static CLAIMS: ArcSwapOption<Vec<Weak<Claim>>> = ArcSwapOption::const_empty();
+
+/// How many threads are inside SQLite.
+static INSIDE: AtomicU64 = AtomicU64::new(0);
+
+/// What the first [`is_sqlite_sound`] of this process found: its process id, doubled,
+/// plus one when SQLite cannot be used in it. Inherited by its children.
+static VERDICT: AtomicU64 = AtomicU64::new(0);
+
+/// How often a claim is tried again before another copy is blamed for it: a
+/// thread of this copy may hold the lock and be about to register it, or to drop it.
+const CLAIM_TRIES: u32 = 100;
+const CLAIM_PAUSE: Duration = Duration::from_millis(1);
+
+/// The right of this copy of the library, in this process, to open one file with
+/// SQLite; shared by its stores.
+#[derive(Debug)]
+pub(super) struct Claim {
+    device: u64,
+    inode: u64,
+    pid: u32,
+    /// Holds the lock for as long as it is open. `None`: nothing to lock, on a
+    /// read-only store.
+    _file: Option<File>,
+}
+
+impl Claim {
+    /// Claims `database`, with `lock_file` for the lock.
+    pub(super) fn new(database: &Path, lock_file: &Path, writable: bool) -> Result<Arc<Self>> {
+        // Looked at, never opened: closing it would drop SQLite's locks.
+        let found =
+            database.symlink_metadata().map_err(|error| Error::io(database, "look at", &error))?;
+        let (device, inode, pid) = (found.dev(), found.ino(), std::process::id());
+        for _ in 0..CLAIM_TRIES {
+            if let Some(claim) = Self::registered(device, inode) {
+                return if claim.pid == pid { Ok(claim) } else { Err(inherited(database)) };
+            }
+            let file = if writable { Some(lock(lock_file)?) } else { None };
+            // Nobody writes a read-only file, so nobody's locks matter there.
+            if file.as_ref().is_none_or(Option::is_some) {
+                let claim = Arc::new(Self { device, inode, pid, _file: file.flatten() });
+                register(&claim);
+                return Ok(claim);
+            }
+            std::thread::sleep(CLAIM_PAUSE);
+        }
+        Err(Error::StoreIo {
+            path: database.into(),
+            reason: "another copy of this library has it open in this process".into(),
+        })
+    }
+
+    fn registered(device: u64, inode: u64) -> Option<Arc<Self>> {
+        let claims = CLAIMS.load();
+        let mut alive = claims.iter().flat_map(|claims| claims.iter()).filter_map(Weak::upgrade);
+        alive.find(|claim| (claim.device, claim.inode) == (device, inode))
+    }
+}
+
+fn register(claim: &Arc<Claim>) {
+    CLAIMS.rcu(|claims| {
+        let alive = claims.iter().flat_map(|claims| claims.iter());
+        let alive = alive.filter(|claim| claim.strong_count() > 0).cloned();
+        Some(Arc::new(alive.chain([Arc::downgrade(claim)]).collect::<Vec<_>>()))
+    });
+}
+
+fn inherited(database: &Path) -> Error {
+    let reason = "this process was forked while the file was open; start a new program to use it";
+    Error::StoreIo { path: database.into(), reason: reason.into() }
+}
+
+/// The lock file with this process's byte locked; `None` when it is taken.
+fn lock(lock_file: &Path) -> Result<Option<File>> {
+    files::check_file(lock_file)?;
+    let io = |error| Error::io(lock_file, "lock", &error);
+    let file = files::open(lock_file, true).map_err(io)?;
+    Ok(files::lock_byte(&file, process_byte()).map_err(io)?.then_some(file))
+}
+
+/// The byte that stands for this process: a hash (FNV-1a, 62 bits of it, the same
+/// in every copy and version of this library) of process id, time of start and pid
+/// namespace, so that processes of different containers differ. Without
+/// `/proc` only the process id is left, and two containers may be taken for one
+/// process: a refusal too many, never one too few.
+pub(super) fn process_byte() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Field 22, counted behind the parenthesised program name, which is field 2.
+    let started = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19));
+    let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    let name = format!("{} {} {}", std::process::id(), started.unwrap_or(""), namespace.display());
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash >> 2
+}
+
+/// A thread is inside SQLite while this lives.
+#[derive(Debug)]
+pub(super) struct Inside(());
+
+impl Inside {
+    pub(super) fn enter() -> Self {
+        INSIDE.fetch_add(1, Ordering::SeqCst);
+        Self(())
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        INSIDE.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Whether SQLite can be used in this process. Asked before it is used for the
+/// first time, and again in a child of `fork` before it touches SQLite there.
+pub(super) fn is_sqlite_sound() -> bool {
+    let me = u64::from(std::process::id()) * 2;
+    let judged = VERDICT.load(Ordering::SeqCst);
+    if judged & !1 == me {
+        return judged == me;
+    }
+    // Zero: nobody asked before, so there was nothing to break. Otherwise this is a
+    // child; one of an unsound process is unsound too.
+    let unsound = judged != 0 && (judged & 1 == 1 || INSIDE.load(Ordering::SeqCst) != 0);
+    // When two threads ask first at once, the one that wins may use SQLite already.
+    let verdict = me | u64::from(unsound);
+    match VERDICT.compare_exchange(judged, verdict, Ordering::SeqCst, Ordering::SeqCst) {
+        Ok(_) => !unsound,
+        Err(other) => other & 1 == 0,
+    }
+}
+
+/// The error of a process in which SQLite is not sound.
+pub(super) fn unsound(database: &Path) -> Error {
+    inherited(database)
+}

@@ -1,0 +1,138 @@
+//! The tables, how they came about, and how a connection is set up.
+//!
+//! ```text
+//! meta          one row: the counters
+//! records       number → kind, id, version, sequence of the last change, tags, body
+//! tags          (kind, property, hash, number): the look-up index, nothing else
+//! changes       (sequence, kind, id): the log that answers `Store::changes`
+//! attempts      credential → settled failures
+//! reservations  number → credential: counted attempts that are not settled
+//! ```
+//!
+//! `records.tags` repeats a record's tags (17 bytes each) so that removing it
+//! finds them without one more index to keep up.
+
+#![forbid(unsafe_code)]
+
+use super::failure::At;
+use crate::error::{Error, Result};
+use crate::types::SlotId;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, FileControl, MAIN_DB};
+use std::path::Path;
+use std::time::Duration;
+
+/// "Sgnt": tells our files from other SQLite files.
+pub(super) const APPLICATION_ID: i64 = 0x5367_6e74;
+
+/// How long SQLite waits for locks that our own queue does not order: recovery,
+/// the last close, foreign programs.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One more than any connection here prepares, so that none is prepared twice.
+const STATEMENTS: usize = 40;
+
+/// Brings a file from the schema that is its place in the list to the next.
+pub(super) type Step = fn(&Connection) -> rusqlite::Result<()>;
+
+/// All steps there are; their number is the schema's.
+pub(super) const STEPS: &[Step] = &[first];
+
+fn first(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "CREATE TABLE meta (
+             one INTEGER PRIMARY KEY CHECK (one = 1),
+             sequence INTEGER NOT NULL,
+             last_number INTEGER NOT NULL,
+             log_start INTEGER NOT NULL,
+             log_rows INTEGER NOT NULL,
+             last_reservation INTEGER NOT NULL
+         ) STRICT;
+         INSERT INTO meta VALUES (1, 0, 0, 0, 0, 0);
+         CREATE TABLE records (
+             number INTEGER PRIMARY KEY,
+             kind INTEGER NOT NULL,
+             id TEXT NOT NULL,
+             version INTEGER NOT NULL,
+             sequence INTEGER NOT NULL,
+             tags BLOB NOT NULL,
+             body BLOB NOT NULL,
+             UNIQUE (kind, id)
+         ) STRICT;
+         CREATE INDEX records_in_order ON records (kind, number);
+         CREATE TABLE tags (
+             kind INTEGER NOT NULL,
+             property INTEGER NOT NULL,
+             hash BLOB NOT NULL,
+             number INTEGER NOT NULL,
+             PRIMARY KEY (kind, property, hash, number)
+         ) STRICT, WITHOUT ROWID;
+         CREATE TABLE changes (
+             sequence INTEGER NOT NULL,
+             kind INTEGER NOT NULL,
+             id TEXT NOT NULL,
+             PRIMARY KEY (sequence, kind, id)
+         ) STRICT, WITHOUT ROWID;
+         CREATE TABLE attempts (
+             credential TEXT PRIMARY KEY,
+             failures INTEGER NOT NULL
+         ) STRICT, WITHOUT ROWID;
+         CREATE TABLE reservations (
+             number INTEGER PRIMARY KEY,
+             credential TEXT NOT NULL
+         ) STRICT;
+         CREATE INDEX reservations_of ON reservations (credential);",
+    )
+}
+
+/// Sets up a fresh connection. `writer`: it may commit.
+pub(super) fn configure(connection: &Connection, writer: bool) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    // The log and its index stay when the last connection closes: they need not
+    // be made anew each time, and a read-only copy of the directory can be read.
+    let mut persist = 1;
+    connection.file_control(Some(MAIN_DB), FileControl::PersistWal(&mut persist))?;
+    connection.execute_batch(if writer {
+        "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;
+         PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 4194304;"
+    } else {
+        "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;
+         PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 4194304; PRAGMA query_only = ON;"
+    })
+}
+
+/// The schema of a file of ours, or why it is none.
+pub(super) fn version(connection: &Connection, path: &Path, slot: SlotId) -> Result<usize> {
+    let number = |pragma: &str| -> Result<i64> {
+        connection
+            .query_row(&format!("PRAGMA {pragma}"), (), |row| row.get(0))
+            .at(path, "read the header")
+    };
+    let damaged = |reason: String| Error::StoreDamaged { path: path.into(), reason };
+    let application = number("application_id")?;
+    if application != APPLICATION_ID {
+        return Err(damaged(format!("not a token store (application id {application:#x})")));
+    }
+    let version = number("user_version")?;
+    match usize::try_from(version) {
+        Ok(0) | Err(_) => Err(damaged(format!("it has the impossible schema {version}"))),
+        Ok(version) if version > STEPS.len() => Err(Error::TokenNotRecognized(slot)),
+        Ok(version) => Ok(version),
+    }
+}
+
+/// Runs the steps behind schema `from` and writes the new number, all in one
+/// transaction that the caller has begun.
+pub(super) fn migrate(
+    connection: &Connection,
+    from: usize,
+    steps: &[Step],
+) -> rusqlite::Result<()> {
+    for step in &steps[from..] {
+        step(connection)?;
+    }
+    connection.execute_batch(&format!("PRAGMA user_version = {}", steps.len()))
+}
