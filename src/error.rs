@@ -27,18 +27,20 @@ pub enum Error {
     AttributeValueInvalid(AttributeType),
     /// The caller's buffer is too small; the needed size in bytes.
     BufferTooSmall(usize),
-    /// The application's locking demands cannot be met.
-    CannotLock,
     /// A setting that cannot be used: where it was set, and why it is refused.
     Configuration(String),
     /// `C_Initialize` came twice.
     CryptokiAlreadyInitialized,
     /// `C_Initialize` has not come yet (or not yet in this process after `fork`).
     CryptokiNotInitialized,
+    /// More data in one call than the module takes.
+    DataLenRange,
     /// The operating system gave no random bytes.
     EntropyUnavailable,
     /// The operation failed for the stated reason.
     FunctionFailed(String),
+    /// Functions are never executed in parallel (a relic of PKCS#11 1.0).
+    FunctionNotParallel,
     /// The function is not offered by this token.
     FunctionNotSupported,
     /// Memory could not be had.
@@ -173,12 +175,13 @@ impl fmt::Display for Error {
                 write!(f, "the value does not fit {attribute}")
             }
             Self::BufferTooSmall(needed) => write!(f, "the output needs {needed} bytes"),
-            Self::CannotLock => f.write_str("the application's locking demands cannot be met"),
             Self::Configuration(why) => write!(f, "configuration: {why}"),
             Self::CryptokiAlreadyInitialized => f.write_str("the module is initialised already"),
             Self::CryptokiNotInitialized => f.write_str("the module is not initialised"),
+            Self::DataLenRange => f.write_str("too much data for one call"),
             Self::EntropyUnavailable => f.write_str("the operating system gave no random bytes"),
             Self::FunctionFailed(why) => f.write_str(why),
+            Self::FunctionNotParallel => f.write_str("no function runs in parallel"),
             Self::FunctionNotSupported => f.write_str("this function is not offered"),
             Self::HostMemory => f.write_str("out of memory"),
             Self::KeyFunctionNotPermitted => f.write_str("the key may not be used for this"),

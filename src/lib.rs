@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod entropy;
 pub mod error;
+pub mod ffi;
 pub mod host;
 pub mod log;
 pub mod mechanism;

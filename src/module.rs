@@ -141,16 +141,16 @@ impl Module {
         set
     }
 
-    /// Leaves the child of a `fork`, in place of dropping: lets go of what the
-    /// child must not keep and leaves the rest to the parent. Takes no lock
-    /// that a thread of the parent may have held.
-    pub fn abandon(self) {
+    /// Called in the child of a `fork`, which must then forget the module
+    /// instead of dropping it: lets go of what the child must not keep and
+    /// leaves the rest to the parent. Waits for no lock: a thread of the parent
+    /// may have held it.
+    pub fn abandon(&self) {
         if let Some(slots) = self.slots.try_read() {
             for slot in slots.values() {
                 slot.abandon();
             }
         }
-        std::mem::forget(self);
     }
 }
 

@@ -163,7 +163,7 @@ impl Module {
         if session.principal() != principal {
             return Err(Error::UserNotLoggedIn);
         }
-        if !prepared.is_usable(principal) {
+        if !prepared.is_usable(principal) || self.objects.get(key.0).is_none() {
             return Err(Error::KeyHandleInvalid(key));
         }
         state.may_begin()?;

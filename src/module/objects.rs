@@ -209,9 +209,9 @@ impl Module {
     ) -> Result<()> {
         let slot = self.slot_of(session)?;
         let mut state = slot.state.lock();
-        self.end_operations_with(&state, handle);
         state.token_objects.remove(unique_id);
         self.objects.remove(handle.0);
+        self.end_operations_with(&state, handle);
         Ok(())
     }
 
@@ -362,8 +362,8 @@ impl Module {
             keep
         });
         for handle in gone {
-            self.end_operations_with(state, handle);
             self.objects.remove(handle.0);
+            self.end_operations_with(state, handle);
         }
     }
 

@@ -1,0 +1,35 @@
+//! Noticing `fork` by reading one word: it stands in a page that the kernel
+//! wipes in the child (`MADV_WIPEONFORK`), and costs no system call.
+
+use crate::error::{Error, Result};
+use memmap2::{MmapMut, MmapOptions};
+use nix::sys::mman::{MmapAdvise, madvise};
+use std::ptr::NonNull;
+
+const SET: u8 = 1;
+
+/// True in the process that made it, false in its children.
+pub struct ForkWord(MmapMut);
+
+impl ForkWord {
+    /// # Errors
+    /// [`Error::HostMemory`] when no such page can be had.
+    pub fn new() -> Result<Self> {
+        let refused = || Error::HostMemory;
+        let mut page = MmapOptions::new().len(1).map_anon().map_err(|_| refused())?;
+        page[0] = SET;
+        let start = NonNull::new(page.as_mut_ptr()).ok_or_else(refused)?;
+        // SAFETY: the whole of a private anonymous mapping that this value owns;
+        // the advice changes what a child of a fork sees and nothing here.
+        unsafe { madvise(start.cast(), page.len(), MmapAdvise::MADV_WIPEONFORK) }
+            .map_err(|_| refused())?;
+        Ok(Self(page))
+    }
+
+    /// Whether this is the process that made it.
+    pub fn is_ours(&self) -> bool {
+        // SAFETY: the first byte of a mapping that lives as long as this value.
+        // Volatile: the kernel changes it behind the compiler's back.
+        unsafe { self.0.as_ptr().read_volatile() == SET }
+    }
+}

@@ -1,0 +1,107 @@
+//! The one global of the module: the application's [`Instance`], or nothing.
+
+use super::fork::ForkWord;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::entropy::OsEntropy;
+use crate::error::{Error, Result};
+use crate::host::OsEnvironment;
+use crate::log::{Level, Log, LogTarget, Logger};
+use crate::module::Module;
+use crate::store::DirectoryPlace;
+use crate::token::Surroundings;
+use arc_swap::{ArcSwapOption, Guard};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Read by every call, written by `C_Initialize` and `C_Finalize` only. Never
+/// dropped at exit: the module has no destructor with effects.
+static INSTANCE: ArcSwapOption<Instance> = ArcSwapOption::const_empty();
+
+/// What `C_Initialize` makes and `C_Finalize` ends.
+pub struct Instance {
+    pub module: Module,
+    pub log: Logger,
+    process: ForkWord,
+    /// Written once, by the call in which a panic was caught.
+    failed: AtomicBool,
+}
+
+impl Instance {
+    fn new() -> Result<Self> {
+        let clock = Arc::new(SystemClock);
+        let pid = std::process::id();
+        // Until the configuration says where to log, its own faults go here.
+        let early = Logger::open(Some(Level::Error), &LogTarget::Stderr, clock.clone(), pid)?;
+        let explain = |error: Error| {
+            early.record(Level::Error, format_args!("C_Initialize: {error}"));
+            error
+        };
+        let config = Config::load(&OsEnvironment).map_err(explain)?;
+        let log = Logger::open(config.log_level, &config.log_target, clock.clone(), pid)
+            .map_err(explain)?;
+        for notice in &config.notices {
+            log.record(notice.level, format_args!("{}", notice.text));
+        }
+        let entropy = Arc::new(OsEntropy);
+        let place = Arc::new(DirectoryPlace::new(&config.token_dir, entropy.clone()));
+        let module = Module::new(place, Surroundings { entropy, clock }, &config)?;
+        if let Some(auto) = &config.auto_init {
+            module.ensure_token(&auto.label, &auto.so_pin, Some(&auto.user_pin))?;
+        }
+        Ok(Self { module, log, process: ForkWord::new()?, failed: AtomicBool::new(false) })
+    }
+
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    pub fn fail(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The instance of this process.
+///
+/// # Errors
+/// [`Error::CryptokiNotInitialized`]: there is none, or it is the parent's.
+pub fn current() -> Result<Guard<Option<Arc<Instance>>>> {
+    let instance = INSTANCE.load();
+    match &*instance {
+        Some(present) if present.process.is_ours() => Ok(instance),
+        _ => Err(Error::CryptokiNotInitialized),
+    }
+}
+
+/// `C_Initialize`. Of two at once one succeeds. In the child of a `fork` the
+/// parent's instance is left alone and replaced.
+pub fn initialize() -> Result<()> {
+    let before = INSTANCE.load_full();
+    if before.as_ref().is_some_and(|instance| instance.process.is_ours()) {
+        return Err(Error::CryptokiAlreadyInitialized);
+    }
+    let new = Arc::new(Instance::new()?);
+    let replaced = INSTANCE.compare_and_swap(&before, Some(new));
+    let unchanged = match (&*replaced, &before) {
+        (Some(replaced), Some(before)) => Arc::ptr_eq(replaced, before),
+        (None, None) => true,
+        _ => false,
+    };
+    if !unchanged {
+        return Err(Error::CryptokiAlreadyInitialized);
+    }
+    if let Some(inherited) = before {
+        inherited.module.abandon();
+        // Dropping it would close the parent's store from here.
+        std::mem::forget(inherited);
+    }
+    Ok(())
+}
+
+/// `C_Finalize`. Calls that are under way in other threads end first; the last
+/// of them drops the instance.
+pub fn finalize() -> Result<()> {
+    drop(current()?);
+    INSTANCE.store(None);
+    Ok(())
+}

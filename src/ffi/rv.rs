@@ -1,0 +1,66 @@
+//! The one map from [`Error`] to the standard's return values.
+
+use crate::error::Error;
+use cryptoki_sys::*;
+
+/// The return value for an error. No wildcard: a new variant must be decided.
+pub const fn of(error: &Error) -> CK_RV {
+    match error {
+        Error::ActionProhibited(_) => CKR_ACTION_PROHIBITED,
+        Error::ArgumentsBad(_) => CKR_ARGUMENTS_BAD,
+        Error::AttributeReadOnly(_) => CKR_ATTRIBUTE_READ_ONLY,
+        Error::AttributeSensitive(_) => CKR_ATTRIBUTE_SENSITIVE,
+        Error::AttributeTypeInvalid(_) => CKR_ATTRIBUTE_TYPE_INVALID,
+        Error::AttributeValueInvalid(_) => CKR_ATTRIBUTE_VALUE_INVALID,
+        Error::BufferTooSmall(_) => CKR_BUFFER_TOO_SMALL,
+        Error::CryptokiAlreadyInitialized => CKR_CRYPTOKI_ALREADY_INITIALIZED,
+        Error::CryptokiNotInitialized => CKR_CRYPTOKI_NOT_INITIALIZED,
+        Error::DataLenRange => CKR_DATA_LEN_RANGE,
+        Error::Configuration(_) | Error::FunctionFailed(_) => CKR_FUNCTION_FAILED,
+        Error::FunctionNotParallel => CKR_FUNCTION_NOT_PARALLEL,
+        Error::FunctionNotSupported => CKR_FUNCTION_NOT_SUPPORTED,
+        Error::HostMemory => CKR_HOST_MEMORY,
+        Error::KeyFunctionNotPermitted => CKR_KEY_FUNCTION_NOT_PERMITTED,
+        Error::KeyHandleInvalid(_) => CKR_KEY_HANDLE_INVALID,
+        Error::KeyIndigestible => CKR_KEY_INDIGESTIBLE,
+        Error::KeySizeRange => CKR_KEY_SIZE_RANGE,
+        Error::KeyTypeInconsistent => CKR_KEY_TYPE_INCONSISTENT,
+        Error::MechanismInvalid(_) => CKR_MECHANISM_INVALID,
+        Error::MechanismParamInvalid => CKR_MECHANISM_PARAM_INVALID,
+        Error::ModuleFailed | Error::Panicked => CKR_GENERAL_ERROR,
+        Error::NoEvent => CKR_NO_EVENT,
+        Error::ObjectHandleInvalid(_) => CKR_OBJECT_HANDLE_INVALID,
+        Error::OperationActive => CKR_OPERATION_ACTIVE,
+        Error::OperationNotInitialized => CKR_OPERATION_NOT_INITIALIZED,
+        Error::PinIncorrect => CKR_PIN_INCORRECT,
+        Error::PinInvalid => CKR_PIN_INVALID,
+        Error::PinLenRange => CKR_PIN_LEN_RANGE,
+        Error::PinLocked => CKR_PIN_LOCKED,
+        Error::EntropyUnavailable
+        | Error::RecordDamaged(_)
+        | Error::StoreDamaged { .. }
+        | Error::StoreIo { .. } => CKR_DEVICE_ERROR,
+        Error::SessionCount => CKR_SESSION_COUNT,
+        Error::SessionExists => CKR_SESSION_EXISTS,
+        Error::SessionHandleInvalid(_) => CKR_SESSION_HANDLE_INVALID,
+        Error::SessionParallelNotSupported => CKR_SESSION_PARALLEL_NOT_SUPPORTED,
+        Error::SessionReadOnly => CKR_SESSION_READ_ONLY,
+        Error::SessionReadOnlyExists => CKR_SESSION_READ_ONLY_EXISTS,
+        Error::SessionReadWriteSoExists => CKR_SESSION_READ_WRITE_SO_EXISTS,
+        Error::SignatureInvalid => CKR_SIGNATURE_INVALID,
+        Error::SignatureLenRange => CKR_SIGNATURE_LEN_RANGE,
+        Error::SlotIdInvalid(_) => CKR_SLOT_ID_INVALID,
+        Error::StateUnsaveable => CKR_STATE_UNSAVEABLE,
+        Error::StoreFull(_) => CKR_DEVICE_MEMORY,
+        Error::StoreReadOnly(_) | Error::TokenWriteProtected => CKR_TOKEN_WRITE_PROTECTED,
+        Error::TemplateIncomplete(_) => CKR_TEMPLATE_INCOMPLETE,
+        Error::TemplateInconsistent(_) => CKR_TEMPLATE_INCONSISTENT,
+        Error::TokenNotPresent(_) => CKR_TOKEN_NOT_PRESENT,
+        Error::TokenNotRecognized(_) => CKR_TOKEN_NOT_RECOGNIZED,
+        Error::UserAlreadyLoggedIn => CKR_USER_ALREADY_LOGGED_IN,
+        Error::UserAnotherAlreadyLoggedIn => CKR_USER_ANOTHER_ALREADY_LOGGED_IN,
+        Error::UserNotLoggedIn => CKR_USER_NOT_LOGGED_IN,
+        Error::UserPinNotInitialized => CKR_USER_PIN_NOT_INITIALIZED,
+        Error::UserTypeInvalid => CKR_USER_TYPE_INVALID,
+    }
+}
