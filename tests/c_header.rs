@@ -154,7 +154,7 @@ fn constants_agree_with_the_distributions_header() {
         .filter(|(name, value)| ours[*name] != **value)
         .map(|(name, _)| name.as_str())
         .collect();
-    // p11-kit 0.24 has these eleven too high (0x1c0 to 0x1c4); the standard's
+    // p11-kit 0.24 has each of these 11 too high (0x1c0 to 0x1c4); the standard's
     // numbers (0x1b5 to 0x1b9), which are ours, are in the bindings.
     let wrong_there = [
         "CKR_EXCEEDED_MAX_ITERATIONS",
