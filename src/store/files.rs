@@ -47,16 +47,19 @@ fn check_ownership(path: &Path, found: &Metadata) -> Result<()> {
     if found.is_symlink() {
         return Err(refused(path, "is a symbolic link"));
     }
-    let me = Uid::effective().as_raw();
-    if found.uid() != me && found.uid() != 0 {
-        let owner = found.uid();
-        return Err(refused(path, &format!("belongs to uid {owner}, not to {me} or root")));
+    match objection(found.uid(), found.mode(), Uid::effective().as_raw()) {
+        None => Ok(()),
+        Some(why) => Err(refused(path, &why)),
     }
-    if found.mode() & WRITABLE_BY_OTHERS != 0 {
-        let mode = found.mode() & 0o7777;
-        return Err(refused(path, &format!("may be written by others (mode {mode:04o})")));
+}
+
+/// What speaks against a file of this owner and mode, for a process of uid `me`.
+fn objection(owner: u32, mode: u32, me: u32) -> Option<String> {
+    if owner != me && owner != 0 {
+        return Some(format!("belongs to uid {owner}, not to {me} or root"));
     }
-    Ok(())
+    let others = mode & WRITABLE_BY_OTHERS != 0;
+    others.then(|| format!("may be written by others (mode {:04o})", mode & 0o7777))
 }
 
 fn refused(path: &Path, why: &str) -> Error {
@@ -147,4 +150,43 @@ fn byte_lock(kind: i32, byte: u64) -> io::Result<libc::flock> {
         // The kernel refuses any other value for this kind of lock.
         l_pid: 0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_that_nobody_else_could_write_pass() {
+        for (owner, mode, me) in [(1000, 0o100_600, 1000), (0, 0o100_644, 1000), (0, 0o40_700, 0)] {
+            assert_eq!(objection(owner, mode, me), None);
+        }
+        // Not even root takes what belongs to another user.
+        for (owner, mode, me) in [
+            (1001, 0o100_600, 1000),
+            (1000, 0o100_600, 0),
+            (1000, 0o100_620, 1000),
+            (0, 0o40_702, 0),
+        ] {
+            assert!(objection(owner, mode, me).is_some());
+        }
+    }
+
+    #[test]
+    fn byte_locks_conflict_within_a_process_and_end_with_their_description() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("locks");
+        let [one, two] = [(); 2].map(|()| open(&path, true).unwrap());
+        assert!(lock_byte(&one, 7).unwrap());
+        assert!(!lock_byte(&two, 7).unwrap());
+        assert!(lock_byte(&two, 8).unwrap());
+        assert!(is_byte_locked(&two, 7).unwrap());
+        // Closing another descriptor of the file does not end the lock.
+        drop(open(&path, true).unwrap());
+        assert!(is_byte_locked(&two, 7).unwrap());
+        unlock_byte(&one, 7).unwrap();
+        assert!(!is_byte_locked(&two, 7).unwrap());
+        drop(two);
+        assert!(!is_byte_locked(&one, 8).unwrap());
+    }
 }

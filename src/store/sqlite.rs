@@ -21,6 +21,8 @@ mod presence;
 mod process;
 mod records;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use super::files::{self, Queue};
 use super::generation::GenerationPage;
@@ -290,7 +292,10 @@ fn open_database(database: &Path, writable: bool) -> Result<Connection> {
     // SQLite would want to make a log, unless told that nothing ever changes.
     let mut uri = "file://".to_owned();
     for byte in database.as_os_str().as_bytes() {
-        uri.push_str(&format!("%{byte:02x}"));
+        match byte {
+            b'/' => uri.push('/'),
+            _ => uri.push_str(&format!("%{byte:02x}")),
+        }
     }
     uri.push_str("?immutable=1");
     Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI).at(database, "open")

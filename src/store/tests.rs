@@ -1,6 +1,10 @@
 //! What is promised at the top of `store.rs`, asked of every implementation.
 
 mod conformance;
+mod hostile;
+mod model;
+mod processes;
+mod read_only;
 
 use super::*;
 use crate::entropy::OsEntropy;

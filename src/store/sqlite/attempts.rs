@@ -160,19 +160,19 @@ impl SqliteStore {
 
     pub(super) fn forget_failures(&self, credential: &RecordId) -> Result<()> {
         let writing = self.begin()?;
-        let state = writing.snapshot()?;
-        for number in self.standing(&state, credential)?.dead {
-            settle(&state, number)?;
-        }
-        forget(&state, credential)?;
+        self.forget(&writing.snapshot()?, credential)?;
         writing.commit()
     }
-}
 
-fn forget(state: &Snapshot<'_>, credential: &RecordId) -> Result<()> {
-    let mut statement = state.statement(FORGET_FAILURES)?;
-    statement.execute([credential.as_str()]).at(state.path, "forget the failures")?;
-    Ok(())
+    /// Removes what counts as a failure now.
+    fn forget(&self, state: &Snapshot<'_>, credential: &RecordId) -> Result<()> {
+        for number in self.standing(state, credential)?.dead {
+            settle(state, number)?;
+        }
+        let mut statement = state.statement(FORGET_FAILURES)?;
+        statement.execute([credential.as_str()]).at(state.path, "forget the failures")?;
+        Ok(())
+    }
 }
 
 fn set_failures(state: &Snapshot<'_>, credential: &RecordId, failures: u32) -> Result<()> {
@@ -241,8 +241,8 @@ impl<'s> Counted<'s> {
 
 impl Reservation for Counted<'_> {
     fn succeed(mut self: Box<Self>) -> Result<()> {
-        let credential = self.credential.clone();
-        self.settle(|state| forget(state, &credential))
+        let (store, credential) = (self.store, self.credential.clone());
+        self.settle(|state| store.forget(state, &credential))
     }
 
     fn fail(mut self: Box<Self>) -> Result<Attempts> {

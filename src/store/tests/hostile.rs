@@ -1,0 +1,309 @@
+//! Files that are damaged, foreign, or not ours to trust.
+
+use super::*;
+use crate::error::Error;
+use crate::store::generation::GenerationPage;
+use crate::types::SlotId;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
+
+/// A place with one token in slot 0, closed again.
+fn token() -> (tempfile::TempDir, PathBuf) {
+    let directory = directory();
+    let store = place(directory.path()).create(0, vec![]).unwrap();
+    let batch: Vec<_> =
+        (0..200).map(|n| put(&format!("{n}"), 0, &[7; 300], &[tag(1, n % 5)])).collect();
+    commit(&*store, &batch).unwrap();
+    drop(store);
+    let token = directory.path().join("slot-0");
+    (directory, token)
+}
+
+fn open(directory: &tempfile::TempDir) -> Result<Arc<dyn Store>> {
+    place(directory.path()).open(0)
+}
+
+fn reason(failed: Result<Arc<dyn Store>>) -> String {
+    match failed.err() {
+        Some(Error::StoreIo { reason, .. } | Error::StoreDamaged { reason, .. }) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_file_is_private() {
+    let (directory, token) = token();
+    let store = open(&directory).unwrap();
+    let _present = store.present().unwrap();
+    store.reserve(&id("user"), 3).unwrap().succeed().unwrap();
+    let mode = |path: &Path| path.symlink_metadata().unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode(&token), 0o700);
+    let mut names = Vec::new();
+    for folder in [directory.path(), &token] {
+        for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry != token {
+                assert_eq!(mode(&entry), 0o600, "{}", entry.display());
+                names.push(entry.file_name().unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    names.sort();
+    let expected = [
+        "attempts",
+        "copies",
+        "generation",
+        "presence",
+        "signet.generation",
+        "signet.lock",
+        "token.db",
+        "token.db-shm",
+        "token.db-wal",
+        "writers",
+    ];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn foreign_databases_are_named_damaged() {
+    let (directory, token) = token();
+    let database = token.join("token.db");
+    fs::remove_file(token.join("token.db-wal")).unwrap();
+    for content in [&b""[..], b"something else entirely", &[0; 8192]] {
+        fs::write(&database, content).unwrap();
+        let failed = open(&directory).err();
+        assert!(matches!(failed, Some(Error::StoreDamaged { .. })), "{failed:?}");
+    }
+    fs::remove_file(&database).unwrap();
+    let other = rusqlite::Connection::open(&database).unwrap();
+    other.execute_batch("CREATE TABLE meta (sequence)").unwrap();
+    drop(other);
+    assert!(reason(open(&directory)).contains("not a token store"));
+    fs::remove_file(&database).unwrap();
+    assert_eq!(reason(open(&directory)), "it does not exist");
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let (directory, token) = token();
+    let other = rusqlite::Connection::open(token.join("token.db")).unwrap();
+    for (version, refused) in [
+        (2, Error::TokenNotRecognized(SlotId(0))),
+        (i32::MAX, Error::TokenNotRecognized(SlotId(0))),
+    ] {
+        other.execute_batch(&format!("PRAGMA user_version = {version}")).unwrap();
+        assert_eq!(open(&directory).err(), Some(refused));
+    }
+    for version in [0, -1] {
+        other.execute_batch(&format!("PRAGMA user_version = {version}")).unwrap();
+        assert!(reason(open(&directory)).contains("impossible schema"));
+    }
+    other.execute_batch("PRAGMA user_version = 1").unwrap();
+    drop(other);
+    assert_eq!(open(&directory).unwrap().sequence(), Ok(Sequence(1)));
+}
+
+/// What can be asked of a store, for errors or answers but no panic.
+fn exercise(directory: &tempfile::TempDir) -> Result<()> {
+    let store = open(directory)?;
+    let mut outcome = Ok(());
+    let mut note = |result: Result<()>| {
+        if result.is_err() {
+            outcome = result;
+        }
+    };
+    note(store.find(KIND, &[tag(1, 3)], None, 100).map(drop));
+    note(store.find(KIND, &[], None, 1000).map(drop));
+    note(store.get(KIND, &id("17")).map(drop));
+    note(store.changes(Sequence(0)).map(drop));
+    note(store.attempts(&id("user")).map(drop));
+    note(store.reserve(&id("user"), 3).map(drop));
+    note(commit(&*store, &[put("new", 0, &[1; 5000], &[tag(1, 3)])]).map(drop));
+    note(commit(&*store, &[Change::Clear]).map(drop));
+    outcome
+}
+
+#[test]
+fn damage_anywhere_is_an_error_and_never_a_panic() {
+    let (directory, token) = token();
+    let database = token.join("token.db");
+    let sound = fs::read(&database).unwrap();
+    let noticed = |content: &[u8]| {
+        for name in ["token.db-wal", "token.db-shm"] {
+            let _ = fs::remove_file(token.join(name));
+        }
+        fs::write(&database, content).unwrap();
+        match exercise(&directory) {
+            Ok(()) => 0,
+            Err(Error::StoreDamaged { path, .. } | Error::StoreIo { path, .. }) => {
+                assert_eq!(path.file_name(), database.file_name());
+                1
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    };
+    let mut failed = 0;
+    for eighth in 0..8 {
+        failed += noticed(&sound[..sound.len() * eighth / 8]);
+        failed += noticed(&sound[..sound.len() * eighth / 8 + 100]);
+    }
+    for page in 0..sound.len() / 4096 {
+        for (from, len, value) in [(0, 4096, 0), (0, 8, 0xff), (8, 64, 0xff), (2000, 2096, 0x55)] {
+            let mut damaged = sound.clone();
+            damaged[page * 4096..][from..from + len].fill(value);
+            failed += noticed(&damaged);
+        }
+    }
+    assert!(failed > 20, "only {failed} kinds of damage were noticed");
+    assert_eq!(noticed(&sound), 0);
+    fs::write(&database, &sound).unwrap();
+    for name in ["token.db-wal", "token.db-shm", "generation", "writers", "attempts"] {
+        fs::write(token.join(name), [0x55; 5000]).unwrap();
+    }
+    assert_eq!(open(&directory).unwrap().sequence(), Ok(Sequence(1)));
+}
+
+#[test]
+fn a_dead_writer_s_odd_count_is_repaired_by_the_next_commit() {
+    let (directory, token) = token();
+    let store = open(&directory).unwrap();
+    let before = store.generation();
+    let page = GenerationPage::open(&token.join("generation"), true).unwrap().unwrap();
+    page.begin();
+    assert!(!store.generation().is_settled());
+    assert_eq!(store.get(KIND, &id("17")).unwrap().unwrap().version, 1);
+    commit(&*store, &[remove("17", 1)]).unwrap();
+    assert!(store.generation().is_settled());
+    assert_ne!(store.generation(), before);
+}
+
+#[test]
+fn a_lost_or_foreign_page_is_made_anew() {
+    let (directory, token) = token();
+    let path = token.join("generation");
+    let before = open(&directory).unwrap().generation();
+    fs::remove_file(&path).unwrap();
+    let second = open(&directory).unwrap().generation();
+    fs::write(&path, [1; 64]).unwrap();
+    let third = open(&directory).unwrap().generation();
+    assert_ne!(before.incarnation, second.incarnation);
+    assert_ne!(second.incarnation, third.incarnation);
+    assert!(third.is_settled());
+    assert_eq!(open(&directory).unwrap().generation(), third);
+}
+
+#[test]
+fn links_and_files_that_others_may_write_are_refused() {
+    let (directory, token) = token();
+    let set = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for mode in [0o720, 0o702, 0o777] {
+        set(&token, mode);
+        assert!(reason(open(&directory)).contains("may be written by others"));
+    }
+    set(&token, 0o700);
+    let names = ["token.db", "token.db-wal", "generation", "writers", "attempts", "copies"];
+    for name in names {
+        let (path, elsewhere) = (token.join(name), token.join("elsewhere"));
+        set(&path, 0o620);
+        assert!(reason(open(&directory)).contains("may be written by others"), "{name}");
+        set(&path, 0o600);
+        fs::rename(&path, &elsewhere).unwrap();
+        symlink(&elsewhere, &path).unwrap();
+        assert!(reason(open(&directory)).contains("symbolic link"), "{name}");
+        fs::rename(&elsewhere, &path).unwrap();
+    }
+    let store = open(&directory).unwrap();
+    fs::rename(token.join("presence"), token.join("elsewhere")).unwrap();
+    symlink(token.join("elsewhere"), token.join("presence")).unwrap();
+    assert!(matches!(store.present().err(), Some(Error::StoreIo { .. })));
+    drop(store);
+    let moved = directory.path().join("moved");
+    fs::rename(&token, &moved).unwrap();
+    symlink(&moved, &token).unwrap();
+    assert!(reason(open(&directory)).contains("symbolic link"));
+    assert!(place(directory.path()).remove(0).is_err());
+    fs::remove_file(&token).unwrap();
+    fs::write(&token, b"").unwrap();
+    assert!(reason(open(&directory)).contains("not a directory"));
+}
+
+#[test]
+fn a_place_behind_a_link_and_with_odd_letters_works() {
+    let directory = directory();
+    let real = directory.path().join("a place%20? with #odd&letters");
+    fs::create_dir(&real).unwrap();
+    let link = directory.path().join("link");
+    symlink(&real, &link).unwrap();
+    place(&link).create(5, vec![put("one", 0, b"", &[])]).unwrap();
+    assert_eq!(place(&link).open(5).unwrap().sequence(), Ok(Sequence(1)));
+    assert_eq!(place(&real).slots().unwrap(), [5]);
+}
+
+#[test]
+fn foreign_entries_stay_untouched_and_leftovers_are_cleaned() {
+    let (directory, token) = token();
+    let at = |name: &str| directory.path().join(name);
+    for name in ["slot-007", "slot-", "slot-x", "slot--1", ".slot-x.new", ".slot-3.old", "9b1f"] {
+        fs::create_dir(at(name)).unwrap();
+        fs::write(at(name).join("token.object"), b"theirs").unwrap();
+    }
+    fs::create_dir(at(".slot-3.new")).unwrap();
+    fs::write(at(".slot-3.new").join("token.db"), b"half").unwrap();
+    let place = place(directory.path());
+    let store = place.open(0).unwrap();
+    assert_eq!(place.slots().unwrap(), [0]);
+    // A removal that was killed after its first step.
+    fs::rename(&token, at(".slot-0.gone")).unwrap();
+    place.create(3, vec![]).unwrap();
+    assert_eq!(place.slots().unwrap(), [3]);
+    assert_eq!(store.sequence(), Err(Error::TokenNotPresent(SlotId(0))));
+    assert!(!at(".slot-3.new").exists() && !at(".slot-0.gone").exists());
+    for name in ["slot-007", "slot-", "slot-x", "slot--1", ".slot-x.new", ".slot-3.old", "9b1f"] {
+        assert_eq!(fs::read(at(name).join("token.object")).unwrap(), b"theirs");
+    }
+}
+
+#[test]
+fn without_its_page_a_place_is_listed_each_time() {
+    let (directory, _) = token();
+    let early = place(&directory.path().join("later"));
+    assert_eq!(early.slots().unwrap(), []);
+    place(&directory.path().join("later")).create(1, vec![]).unwrap();
+    assert_eq!(early.slots().unwrap(), [1]);
+    fs::write(directory.path().join("signet.generation"), b"foreign").unwrap();
+    let place = place(directory.path());
+    assert_eq!(place.slots().unwrap(), [0]);
+    fs::create_dir(directory.path().join("slot-4")).unwrap();
+    assert_eq!(place.slots().unwrap(), [0, 4]);
+    // The next creation makes it anew.
+    place.create(1, vec![]).unwrap();
+    assert_eq!(place.slots().unwrap(), [0, 1, 4]);
+}
+
+#[test]
+fn several_places_of_one_process_share_a_token() {
+    let (directory, _) = token();
+    let [one, two] = [(); 2].map(|()| place(directory.path()));
+    let [first, second] = [&one, &two].map(|place| place.open(0).unwrap());
+    assert!(!Arc::ptr_eq(&first, &second));
+    let generation = second.generation();
+    commit(&*first, &[put("new", 0, b"", &[])]).unwrap();
+    assert_ne!(second.generation(), generation);
+    assert!(second.get(KIND, &id("new")).unwrap().is_some());
+    let present = first.present().unwrap();
+    assert!(second.alone().unwrap().is_none());
+    drop(present);
+    let open = first.reserve(&id("user"), 2).unwrap();
+    assert_eq!(failures(&*second, "user"), 0, "an open reservation is no failure yet");
+    drop(first.reserve(&id("user"), 2).unwrap());
+    assert_eq!(failures(&*second, "user"), 1);
+    open.succeed().unwrap();
+    assert_eq!(failures(&*second, "user"), 0);
+    // One going does not disturb the other.
+    drop(first);
+    commit(&*second, &[put("newer", 0, b"", &[])]).unwrap();
+    one.create(1, vec![]).unwrap();
+    assert_eq!(two.slots().unwrap(), [0, 1]);
+}

@@ -1,0 +1,393 @@
+//! Several processes on one token: alive, killed and forked.
+//!
+//! The other processes are this test program again, told by an environment
+//! variable to play a part.
+
+// For `fork`, which is what some of these tests are about.
+#![allow(unsafe_code)]
+
+use super::*;
+use crate::error::Error;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, fork};
+use std::io::{BufRead, BufReader, Lines, Read, Write, pipe};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+const ROLE: &str = "SIGNET_TEST_ROLE";
+const PLACE: &str = "SIGNET_TEST_PLACE";
+const NUMBER: &str = "SIGNET_TEST_NUMBER";
+/// Before each line that a role says, to tell it from what the test harness prints.
+const SIGN: &str = "@ ";
+
+/// Another process at work.
+pub(super) struct Player {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Player {
+    pub(super) fn start(role: &str, place: &Path, number: usize) -> Self {
+        Self::start_program(&std::env::current_exe().unwrap(), role, place, number, None)
+    }
+
+    pub(super) fn start_program(
+        program: &Path,
+        role: &str,
+        place: &Path,
+        number: usize,
+        uid: Option<u32>,
+    ) -> Self {
+        let mut command = Command::new(program);
+        command.args(["--exact", "store::tests::processes::part_in_another_test", "--nocapture"]);
+        command.env(ROLE, role).env(PLACE, place).env(NUMBER, number.to_string());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).current_dir("/");
+        if let Some(uid) = uid {
+            command.uid(uid);
+        }
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// The next thing that it says; `None` when it has ended.
+    pub(super) fn hear(&mut self) -> Option<String> {
+        let said = self.lines.by_ref().map_while(std::result::Result::ok);
+        // The harness prints the test's name without ending the line.
+        said.filter_map(|line| line.split_once(SIGN).map(|(_, said)| said.to_owned())).next()
+    }
+
+    /// Lets it go on from its `wait`.
+    pub(super) fn go(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub(super) fn ends_well(mut self) {
+        self.go();
+        let rest: Vec<_> = self.lines.by_ref().map_while(std::result::Result::ok).collect();
+        assert!(self.child.wait().unwrap().success(), "{rest:#?}");
+    }
+}
+
+pub(super) fn say(what: impl std::fmt::Display) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{SIGN}{what}").unwrap();
+    out.flush().unwrap();
+}
+
+pub(super) fn wait() {
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+}
+
+/// Not a test by itself: the other processes of the tests here begin in it.
+#[test]
+fn part_in_another_test() {
+    let Ok(role) = std::env::var(ROLE) else { return };
+    let path = std::path::PathBuf::from(std::env::var_os(PLACE).unwrap());
+    let number = std::env::var(NUMBER).unwrap();
+    let place = place(&path);
+    match role.as_str() {
+        "count" => count(&*place.open(0).unwrap(), &number),
+        "write for ever" => write_for_ever(&*place.open(0).unwrap(), &number),
+        "reserve" => {
+            let store = place.open(0).unwrap();
+            let _open = store.reserve(&id("user"), 2).unwrap();
+            say("reserved");
+            wait();
+        }
+        "log in" => {
+            let store = place.open(0).unwrap();
+            say("ready");
+            wait();
+            std::thread::scope(|scope| {
+                for _ in 0..16 {
+                    scope.spawn(|| store.reserve(&id("user"), 3).unwrap().succeed().unwrap());
+                }
+            });
+        }
+        "create" => {
+            say("ready");
+            wait();
+            match place.create(0, vec![put(&number, 0, b"", &[])]) {
+                Ok(_) => say("made"),
+                Err(Error::SlotIdInvalid(_)) => say("taken"),
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+        "be present" => {
+            let store = place.open(0).unwrap();
+            let _present = store.present().unwrap();
+            say("present");
+            wait();
+        }
+        "commit once" => {
+            commit(&*place.open(0).unwrap(), &[put("theirs", 0, b"", &[])]).unwrap();
+            place.create(5, vec![]).unwrap();
+        }
+        "start" => {
+            say("ready");
+            wait();
+            let store = place.open(0).unwrap();
+            store.reserve(&id("user"), 3).unwrap().succeed().unwrap();
+            commit(&*store, &[put(&number, 0, b"", &[])]).unwrap();
+        }
+        "fork" => fork_and_go_on(&place, &path),
+        "fork amid a commit" => fork_amid_a_commit(&place, &path),
+        "read" => super::read_only::read(&path, &number),
+        other => panic!("unknown role {other}"),
+    }
+}
+
+fn count(store: &dyn Store, number: &str) {
+    for round in 0..15 {
+        let name = format!("{number}.{round}");
+        let sequence = store.write(&mut |state| {
+            let counter = state.get(KIND, &id("counter"))?.unwrap();
+            let value = u64::from_be_bytes(counter.body.try_into().unwrap()) + 1;
+            Ok(vec![
+                put("counter", counter.version, &value.to_be_bytes(), &[]),
+                put(&name, 0, &value.to_be_bytes(), &[]),
+            ])
+        });
+        let made = store.get(KIND, &id(&name)).unwrap().unwrap().body;
+        assert_eq!(made, (sequence.unwrap().0 - 1).to_be_bytes());
+    }
+}
+
+#[test]
+fn processes_writing_at_once_make_no_error_and_lose_nothing() {
+    let directory = directory();
+    let place = place(directory.path());
+    let store = place.create(0, vec![put("counter", 0, &0_u64.to_be_bytes(), &[])]).unwrap();
+    let players: Vec<_> = (0..8).map(|n| Player::start("count", directory.path(), n)).collect();
+    players.into_iter().for_each(Player::ends_well);
+    assert_eq!(store.sequence(), Ok(Sequence(1 + 8 * 15)));
+    assert_eq!(store.find(KIND, &[], None, usize::MAX).unwrap().records.len(), 1 + 8 * 15);
+    let counter = store.get(KIND, &id("counter")).unwrap().unwrap();
+    assert_eq!(counter.body, (8 * 15_u64).to_be_bytes());
+}
+
+fn write_for_ever(store: &dyn Store, number: &str) {
+    for round in 0_u64.. {
+        let name = format!("{number}.{round}");
+        // Two records each time, to see that they come together.
+        let batch = [
+            put(&name, 0, &[3; 700], &[tag(1, round)]),
+            put(&format!("{name}.b"), 0, &[4; 700], &[tag(1, round)]),
+        ];
+        commit(store, &batch).unwrap();
+        say(&name);
+    }
+}
+
+#[test]
+fn killed_writers_leave_a_whole_store_and_nothing_acknowledged_is_lost() {
+    let directory = directory();
+    place(directory.path()).create(0, vec![]).unwrap();
+    let mut acknowledged = Vec::new();
+    for round in 0..4 {
+        let mut players: Vec<_> = (0..3)
+            .map(|n| Player::start("write for ever", directory.path(), round * 10 + n))
+            .collect();
+        for turn in 0..12 {
+            let player = &mut players[turn % 3];
+            acknowledged.push(player.hear().unwrap());
+        }
+        players.into_iter().for_each(Player::kill);
+        let store = place(directory.path()).open(0).unwrap();
+        let all = store.find(KIND, &[], None, usize::MAX).unwrap();
+        let names: std::collections::BTreeSet<_> = names(&all).into_iter().collect();
+        for name in &acknowledged {
+            assert!(names.contains(name.as_str()), "{name} is lost");
+        }
+        for name in &names {
+            let whole = name.strip_suffix(".b").unwrap_or(name);
+            assert!(names.contains(whole) && names.contains(&*format!("{whole}.b")));
+        }
+        let clean_up = u64::try_from(round).unwrap();
+        assert_eq!(store.sequence().unwrap().0, names.len() as u64 / 2 + 2 * clean_up);
+        // The next commit repairs the page, whatever state the dead left it in.
+        let cleaned = commit(&*store, &[put("repair", 0, b"", &[])]).unwrap();
+        assert!(store.generation().is_settled());
+        assert_eq!(commit(&*store, &[remove("repair", 1)]).unwrap().0, cleaned.0 + 1);
+    }
+}
+
+#[test]
+fn a_killed_holder_s_reservation_becomes_a_failure() {
+    let directory = directory();
+    let store = place(directory.path()).create(0, vec![]).unwrap();
+    let [mut one, mut two] = [0, 1].map(|n| Player::start("reserve", directory.path(), n));
+    assert_eq!(one.hear().as_deref(), Some("reserved"));
+    assert_eq!(two.hear().as_deref(), Some("reserved"));
+    assert_eq!(failures(&*store, "user"), 0, "they are still at it");
+    std::thread::scope(|scope| {
+        // With a limit of two, the two open ones must be settled first.
+        let third = scope.spawn(|| store.reserve(&id("user"), 2).err());
+        store.reserve(&id("other"), 1).unwrap().succeed().unwrap();
+        assert!(!third.is_finished());
+        one.kill();
+        assert_eq!(failures(&*store, "user"), 1);
+        two.kill();
+        assert_eq!(failures(&*store, "user"), 2);
+        assert_eq!(third.join().unwrap(), Some(Error::PinLocked));
+    });
+    assert_eq!(failures(&*store, "user"), 2, "turned into failures, not counted twice");
+}
+
+#[test]
+fn sixty_four_correct_logins_of_several_processes_lock_nobody_out() {
+    let directory = directory();
+    let store = place(directory.path()).create(0, vec![]).unwrap();
+    let mut players: Vec<_> =
+        (0..4).map(|n| Player::start("log in", directory.path(), n)).collect();
+    players.iter_mut().for_each(|player| assert_eq!(player.hear().as_deref(), Some("ready")));
+    players.iter_mut().for_each(Player::go);
+    players.into_iter().for_each(Player::ends_well);
+    assert_eq!(failures(&*store, "user"), 0);
+    store.reserve(&id("user"), 1).unwrap().succeed().unwrap();
+}
+
+#[test]
+fn of_processes_that_make_one_slot_exactly_one_wins() {
+    let directory = directory();
+    let path = directory.path().join("not").join("there yet");
+    let mut players: Vec<_> = (0..6).map(|n| Player::start("create", &path, n)).collect();
+    players.iter_mut().for_each(|player| assert_eq!(player.hear().as_deref(), Some("ready")));
+    players.iter_mut().for_each(Player::go);
+    let said: Vec<_> = players.iter_mut().map(|player| player.hear().unwrap()).collect();
+    players.into_iter().for_each(Player::ends_well);
+    let winner = said.iter().position(|said| said == "made").unwrap();
+    assert_eq!(said.iter().filter(|said| *said == "taken").count(), 5);
+    let all = place(&path).open(0).unwrap().find(KIND, &[], None, 9).unwrap();
+    assert_eq!(names(&all), [winner.to_string()]);
+    assert_eq!(place(&path).slots().unwrap(), [0]);
+}
+
+#[test]
+fn sixty_four_processes_start_together() {
+    let directory = directory();
+    place(directory.path()).create(0, vec![]).unwrap();
+    let mut players: Vec<_> =
+        (0..64).map(|n| Player::start("start", directory.path(), n)).collect();
+    players.iter_mut().for_each(|player| assert_eq!(player.hear().as_deref(), Some("ready")));
+    players.iter_mut().for_each(Player::go);
+    players.into_iter().for_each(Player::ends_well);
+    assert_eq!(place(directory.path()).open(0).unwrap().sequence(), Ok(Sequence(64)));
+}
+
+#[test]
+fn presence_ends_with_its_process() {
+    let directory = directory();
+    let store = place(directory.path()).create(0, vec![]).unwrap();
+    let mut player = Player::start("be present", directory.path(), 0);
+    assert_eq!(player.hear().as_deref(), Some("present"));
+    assert!(store.alone().unwrap().is_none());
+    player.kill();
+    assert!(store.alone().unwrap().is_some());
+}
+
+#[test]
+fn what_another_process_commits_and_makes_is_noticed() {
+    let directory = directory();
+    let place = place(directory.path());
+    let store = place.create(0, vec![]).unwrap();
+    let (generation, slots) = (store.generation(), place.slots().unwrap());
+    assert_eq!(slots, [0]);
+    Player::start("commit once", directory.path(), 0).ends_well();
+    assert_ne!(store.generation(), generation);
+    let theirs = Changes::Records { records: vec![(KIND, id("theirs"))], now: Sequence(1) };
+    assert_eq!(store.changes(Sequence(0)).unwrap(), theirs);
+    assert_eq!(place.slots().unwrap(), [0, 5]);
+}
+
+#[test]
+fn a_forked_child_opens_the_token_anew() {
+    let directory = directory();
+    place(directory.path()).create(0, vec![]).unwrap();
+    Player::start("fork", directory.path(), 0).ends_well();
+    assert_eq!(place(directory.path()).open(0).unwrap().sequence(), Ok(Sequence(4)));
+}
+
+#[test]
+fn a_child_forked_amid_a_commit_is_refused_instead_of_hanging() {
+    let directory = directory();
+    place(directory.path()).create(0, vec![]).unwrap();
+    Player::start("fork amid a commit", directory.path(), 0).ends_well();
+    assert_eq!(place(directory.path()).open(0).unwrap().sequence(), Ok(Sequence(1)));
+}
+
+/// Runs `child` in a forked child, which ends with it.
+fn in_child(child: impl FnOnce()) -> nix::unistd::Pid {
+    // SAFETY: the child runs `child` and ends without returning. Only this process's
+    // test thread uses the store, so its locks are as this thread left them; the C
+    // library keeps its allocator usable in a forked child.
+    match unsafe { fork() }.unwrap() {
+        ForkResult::Parent { child } => child,
+        ForkResult::Child => {
+            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
+            // SAFETY: ends the process at once, running nothing of the parent's.
+            unsafe { nix::libc::_exit(i32::from(done.is_err())) }
+        }
+    }
+}
+
+fn succeeded(child: nix::unistd::Pid) {
+    assert_eq!(waitpid(child, None).unwrap(), WaitStatus::Exited(child, 0));
+}
+
+fn fork_and_go_on(parents: &DirectoryPlace, path: &Path) {
+    let store = parents.open(0).unwrap();
+    commit(&*store, &[put("before", 0, b"", &[])]).unwrap();
+    let present = store.present().unwrap();
+    let open = store.reserve(&id("user"), 5).unwrap();
+    let (mut from_parent, to_child) = pipe().unwrap();
+    let (mut from_child, mut to_parent) = pipe().unwrap();
+    let mut to_child = Some(to_child);
+    let child = in_child(|| {
+        drop(to_child.take());
+        // Refused as long as the inherited connections are open.
+        assert!(matches!(place(path).open(0).err(), Some(Error::StoreIo { .. })));
+        store.abandon();
+        let anew = place(path).open(0).unwrap();
+        commit(&*anew, &[put("child", 0, b"", &[])]).unwrap();
+        assert!(anew.alone().unwrap().is_none(), "the parent is still present");
+        assert_eq!(failures(&*anew, "user"), 0, "the parent's attempt is still open");
+        to_parent.write_all(b"1").unwrap();
+        from_parent.read_to_end(&mut Vec::new()).unwrap();
+        // The parent has closed the store: its log must still be the one in use.
+        assert!(anew.alone().unwrap().is_some());
+        commit(&*anew, &[put("afterwards", 0, b"", &[])]).unwrap();
+    });
+    from_child.read_exact(&mut [0]).unwrap();
+    open.succeed().unwrap();
+    assert!(store.get(KIND, &id("child")).unwrap().is_some());
+    commit(&*store, &[put("parent", 0, b"", &[])]).unwrap();
+    // No descriptor that the child still has keeps anybody away.
+    drop(present);
+    drop(store.alone().unwrap().unwrap());
+    drop(store);
+    drop(to_child);
+    succeeded(child);
+}
+
+fn fork_amid_a_commit(parents: &DirectoryPlace, path: &Path) {
+    let store = parents.open(0).unwrap();
+    let mut child = None;
+    let committed = store.write(&mut |_| {
+        child = Some(in_child(|| {
+            store.abandon();
+            assert!(matches!(place(path).open(0).err(), Some(Error::StoreIo { .. })));
+            // Nor anything else that SQLite would have to do.
+            assert!(matches!(place(path).create(1, vec![]).err(), Some(Error::StoreIo { .. })));
+        }));
+        Ok(vec![put("one", 0, b"", &[])])
+    });
+    assert_eq!(committed, Ok(Sequence(1)));
+    succeeded(child.unwrap());
+}

@@ -1,0 +1,123 @@
+//! Tokens that may be read and not written.
+//!
+//! Root may write everything, so the reader is another process, and of another uid
+//! when the tests run as root.
+
+use super::processes::{Player, say, wait};
+use super::*;
+use crate::error::Error;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+/// "nobody", where root runs the tests.
+const READER: u32 = 65534;
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Takes away everybody's right to write, and gives the reader the right to read.
+fn protect(token: &Path) {
+    for entry in fs::read_dir(token).unwrap() {
+        set_mode(&entry.unwrap().path(), 0o444);
+    }
+    set_mode(token, 0o555);
+}
+
+/// A process that reads the token of slot 0 as `variant` says.
+fn reader(directory: &tempfile::TempDir, variant: usize) -> Player {
+    set_mode(directory.path(), 0o755);
+    // The test program itself may lie where nobody else may look.
+    let program = directory.path().join("program");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    set_mode(&program, 0o755);
+    let uid = nix::unistd::Uid::effective().is_root().then_some(READER);
+    Player::start_program(&program, "read", directory.path(), variant, uid)
+}
+
+/// A token with one record and one failure, and its directory.
+fn token() -> (tempfile::TempDir, Arc<dyn Store>, std::path::PathBuf) {
+    let directory = directory();
+    let store = place(directory.path()).create(0, vec![]).unwrap();
+    commit(&*store, &[put("one", 0, b"", &[tag(1, 1)])]).unwrap();
+    store.reserve(&id("user"), 2).unwrap().fail().unwrap();
+    let token = directory.path().join("slot-0");
+    (directory, store, token)
+}
+
+/// The reader's part.
+pub(super) fn read(path: &Path, variant: &str) {
+    let place = place(path);
+    assert_eq!(place.slots().unwrap(), [0]);
+    let store = place.open(0).unwrap();
+    assert!(!store.is_writable());
+    assert_eq!(names(&store.find(KIND, &[tag(1, 1)], None, 9).unwrap()), ["one"]);
+    let read_only = |error: Option<Error>| {
+        assert!(matches!(error, Some(Error::StoreReadOnly(_))), "{error:?}");
+    };
+    read_only(commit(&*store, &[put("two", 0, b"", &[])]).err());
+    read_only(store.forgive(&id("user")).err());
+    // Logins work, uncounted, except where the limit was reached before.
+    assert_eq!(failures(&*store, "user"), 1);
+    store.reserve(&id("user"), 2).unwrap().fail().unwrap();
+    drop(store.reserve(&id("user"), 2).unwrap());
+    store.reserve(&id("user"), 2).unwrap().succeed().unwrap();
+    assert_eq!(failures(&*store, "user"), 1);
+    assert_eq!(store.reserve(&id("user"), 1).err(), Some(Error::PinLocked));
+    let present = store.present().unwrap();
+    assert!(variant == "2" || store.alone().unwrap().is_none());
+    drop(present);
+    let before = store.generation();
+    assert!(before.is_settled());
+    assert_eq!(store.generation(), before);
+    if variant == "1" {
+        say("opened");
+        wait();
+        assert_ne!(store.generation(), before);
+        assert_eq!(store.sequence(), Ok(Sequence(2)));
+        assert!(store.get(KIND, &id("two")).unwrap().is_some());
+    }
+}
+
+#[test]
+fn a_closed_token_is_read() {
+    let (directory, store, token) = token();
+    drop(store);
+    protect(&token);
+    reader(&directory, 0).ends_well();
+    set_mode(&token, 0o755);
+}
+
+#[test]
+fn what_its_owner_commits_meanwhile_is_seen() {
+    for with_page in [true, false] {
+        let (directory, store, token) = token();
+        protect(&token);
+        if !with_page {
+            set_mode(&token, 0o755);
+            fs::remove_file(token.join("generation")).unwrap();
+            set_mode(&token, 0o555);
+        }
+        let mut reader = reader(&directory, 1);
+        assert_eq!(reader.hear().as_deref(), Some("opened"));
+        // The owner opened it before the modes were changed.
+        commit(&*store, &[put("two", 0, b"", &[])]).unwrap();
+        reader.ends_well();
+        drop(store);
+        set_mode(&token, 0o755);
+    }
+}
+
+#[test]
+fn a_database_copied_alone_is_read() {
+    let (directory, store, token) = token();
+    drop(store);
+    for entry in fs::read_dir(&token).unwrap().map(|entry| entry.unwrap().path()) {
+        if !entry.ends_with("token.db") {
+            fs::remove_file(entry).unwrap();
+        }
+    }
+    protect(&token);
+    reader(&directory, 2).ends_well();
+    set_mode(&token, 0o755);
+}
