@@ -18,6 +18,7 @@ pub mod module;
 pub mod object;
 pub mod policy;
 pub mod secret;
+pub mod selftest;
 pub mod session;
 pub mod store;
 pub mod token;

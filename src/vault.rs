@@ -200,6 +200,59 @@ fn open(key: &SecretBytes, associated: &[u8], sealed: &[u8]) -> Option<SecretByt
     .ok()
 }
 
+/// Known answers for what seals the store, by name.
+pub(crate) fn self_tests() -> [(&'static str, bool); 3] {
+    [
+        ("AES-256-GCM", gcm_self_test()),
+        ("HKDF-SHA-256", hkdf_self_test()),
+        ("Argon2id", pin::self_test()),
+    ]
+}
+
+/// The GCM specification's test case 14: key, nonce and plain text of zeros.
+fn gcm_self_test() -> bool {
+    const ANSWER: [u8; NONCE_LEN + 16 + TAG_LEN] = [
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, // nonce
+        0xce, 0xa7, 0x40, 0x3d, 0x4d, 0x60, 0x6b, 0x6e, 0x07, 0x4e, 0xc5, 0xd3, 0xba, 0xf3, 0x9d,
+        0x18, // ciphertext
+        0xd0, 0xd1, 0xc8, 0xa7, 0x99, 0x99, 0x6b, 0xf0, 0x26, 0x5b, 0x98, 0xb5, 0xd4, 0x8a, 0xb9,
+        0x19, // tag
+    ];
+    let key = SecretBytes::copied(&[0; KEY_LEN]);
+    let sealed = seal(&key, &[], &[0; 16], &ZeroNonce);
+    let opened = open(&key, &[], &ANSWER);
+    sealed.is_ok_and(|sealed| sealed == ANSWER)
+        && opened.is_some_and(|plain| plain.equals(&[0; 16]))
+}
+
+/// The nonce of the known answer. Never used for a record.
+struct ZeroNonce;
+
+impl Entropy for ZeroNonce {
+    fn fill(&self, out: &mut [u8]) -> Result<()> {
+        out.fill(0);
+        Ok(())
+    }
+
+    fn stir(&self, _: &[u8]) {}
+}
+
+/// The expand step of RFC 5869's test case 1.
+fn hkdf_self_test() -> bool {
+    const PRK: [u8; KEY_LEN] = [
+        0x07, 0x77, 0x09, 0x36, 0x2c, 0x2e, 0x32, 0xdf, 0x0d, 0xdc, 0x3f, 0x0d, 0xc4, 0x7b, 0xba,
+        0x63, 0x90, 0xb6, 0xc7, 0x3b, 0xb5, 0x0f, 0x9c, 0x31, 0x22, 0xec, 0x84, 0x4a, 0xd7, 0xc2,
+        0xb3, 0xe5,
+    ];
+    const INFO: [u8; 10] = [0xf0, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9];
+    const ANSWER: [u8; KEY_LEN] = [
+        0x3c, 0xb2, 0x5f, 0x25, 0xfa, 0xac, 0xd5, 0x7a, 0x90, 0x43, 0x4f, 0x64, 0xd0, 0x36, 0x2f,
+        0x2a, 0x2d, 0x2d, 0x0a, 0x90, 0xcf, 0x1a, 0x5a, 0x4c, 0x5d, 0xb0, 0x2d, 0x56, 0xec, 0xc4,
+        0xc5, 0xbf,
+    ];
+    derive(&SecretBytes::copied(&PRK), &[&INFO]).is_ok_and(|key| key.equals(&ANSWER))
+}
+
 /// A hash without a key, for the look-up columns of public records.
 #[must_use]
 pub fn public_tag(property: u8, value: &[u8]) -> [u8; 16] {

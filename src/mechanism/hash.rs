@@ -48,6 +48,24 @@ impl Hash {
     /// The longest output of any hash, in bytes.
     pub const MAX_OUTPUT_LEN: usize = 64;
 
+    /// The name in FIPS 180-4 or FIPS 202.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sha1 => "SHA-1",
+            Self::Sha224 => "SHA-224",
+            Self::Sha256 => "SHA-256",
+            Self::Sha384 => "SHA-384",
+            Self::Sha512 => "SHA-512",
+            Self::Sha512_224 => "SHA-512/224",
+            Self::Sha512_256 => "SHA-512/256",
+            Self::Sha3_224 => "SHA3-224",
+            Self::Sha3_256 => "SHA3-256",
+            Self::Sha3_384 => "SHA3-384",
+            Self::Sha3_512 => "SHA3-512",
+        }
+    }
+
     /// The length of the output in bytes.
     #[must_use]
     pub const fn output_len(self) -> usize {
