@@ -1,3 +1,69 @@
-//! `signet`: the administration program.
+//! `signet`: administers tokens and keys, and makes and checks MACs, from the
+//! command line.
+//!
+//! Exit status: 0 done; 1 refused or failed, the reason on standard error; 2 the
+//! command line was wrong.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod context;
+mod key;
+mod mac;
+mod pins;
+mod selftest;
+mod token;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// An HSM for HMAC keys.
+#[derive(Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "\
+Tokens are kept in the directory that SIGNET_TOKENDIR or the configuration names \
+(SIGNET_CONF, else SOFTHSM2_CONF, else ~/.config/signet/signet.conf, else /etc/signet/signet.conf).
+
+PINs are read from the file that --pin-file or --so-pin-file names, else from the environment \
+(SIGNET_PIN, SIGNET_SO_PIN), else asked for at the terminal."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make and look at tokens
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Make, import and list keys
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Make and check MACs
+    #[command(subcommand)]
+    Mac(mac::Command),
+    /// Compute the known answers of every hash and MAC and say which are right
+    Selftest,
+}
+
+/// Why a command failed, for the person at the terminal.
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match arguments.command {
+        Command::Token(command) => token::run(command),
+        Command::Key(command) => key::run(command),
+        Command::Mac(command) => mac::run(command),
+        Command::Selftest => selftest::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("signet: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

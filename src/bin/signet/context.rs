@@ -1,0 +1,246 @@
+//! The module that the configuration describes, and finding things in it.
+
+use crate::Failure;
+use crate::pins::{self, PinFile};
+use signet_pkcs11::clock::SystemClock;
+use signet_pkcs11::config::Config;
+use signet_pkcs11::entropy::OsEntropy;
+use signet_pkcs11::error::Error;
+use signet_pkcs11::host::OsEnvironment;
+use signet_pkcs11::log::{Log, Logger};
+use signet_pkcs11::module::Module;
+use signet_pkcs11::store::DirectoryPlace;
+use signet_pkcs11::token::{Info, Surroundings};
+use signet_pkcs11::types::{
+    AttributeType, ObjectClass, ObjectHandle, RawAttribute, SessionHandle, SlotId, Ulong, UserType,
+};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What every command needs.
+pub struct Context {
+    /// The tokens.
+    pub module: Module,
+    directory: PathBuf,
+}
+
+impl Context {
+    /// Reads the configuration and opens the token directory.
+    pub fn open() -> Result<Self, Failure> {
+        let config = Config::load(&OsEnvironment)?;
+        let clock = Arc::new(SystemClock);
+        let pid = std::process::id();
+        let log = Logger::open(config.log_level, &config.log_target, clock.clone(), pid)?;
+        for notice in &config.notices {
+            log.record(notice.level, format_args!("{}", notice.text));
+        }
+        let entropy = Arc::new(OsEntropy);
+        let place = Arc::new(DirectoryPlace::new(&config.token_dir, entropy.clone()));
+        let module = Module::new(place, Surroundings { entropy, clock }, &config)?;
+        Ok(Self { module, directory: config.token_dir })
+    }
+
+    /// Every initialised token and its slot.
+    pub fn tokens(&self) -> Result<Vec<(SlotId, Info)>, Failure> {
+        let mut tokens = Vec::new();
+        for slot in self.module.slot_list()? {
+            if let Some(info) = self.module.token_info(slot)?.token {
+                tokens.push((slot, info));
+            }
+        }
+        Ok(tokens)
+    }
+
+    /// The token with this label. Several tokens may bear one label; then
+    /// nobody can know which is meant.
+    pub fn token(&self, label: &str) -> Result<(SlotId, Info), Failure> {
+        let tokens = self.tokens()?;
+        let labels: Vec<_> = tokens.iter().map(|(_, info)| info.label.clone()).collect();
+        let mut named: Vec<_> =
+            tokens.into_iter().filter(|(_, info)| info.label == label).collect();
+        match (named.pop(), named.is_empty()) {
+            (Some(token), true) => Ok(token),
+            (Some(_), false) => Err(format!("several tokens are labelled \"{label}\"").into()),
+            (None, _) => Err(format!(
+                "no token is labelled \"{label}\"; {} in {}",
+                if labels.is_empty() {
+                    "there is none".to_owned()
+                } else {
+                    format!("there is {}", labels.join(", "))
+                },
+                self.directory.display()
+            )
+            .into()),
+        }
+    }
+
+    /// A session with this token in which its owner is logged in.
+    pub fn log_in(
+        &self,
+        label: &str,
+        read_write: bool,
+        pin: &PinFile,
+    ) -> Result<Login<'_>, Failure> {
+        let (slot, info) = self.token(label)?;
+        if !info.user.initialized {
+            return Err(format!("the user PIN of \"{label}\" has not been set").into());
+        }
+        let session = self.module.open_session(slot, read_write)?;
+        let pin = pins::user(pin, label)?;
+        match self.module.login(session, UserType::User, &pin) {
+            Ok(()) => Ok(Login { module: &self.module, session }),
+            Err(Error::PinIncorrect) => Err(self.wrong_pin(slot)),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    fn wrong_pin(&self, slot: SlotId) -> Failure {
+        let state = self.module.token_info(slot).ok().and_then(|info| info.token);
+        match state.map(|info| info.user.limit.saturating_sub(info.user.failures)) {
+            Some(0) => "wrong PIN; it is now locked".into(),
+            Some(1) => "wrong PIN; the next wrong one locks it".into(),
+            Some(left) => format!("wrong PIN; {left} attempts left").into(),
+            None => Error::PinIncorrect.into(),
+        }
+    }
+}
+
+/// A session whose user is logged in.
+pub struct Login<'a> {
+    /// The module.
+    pub module: &'a Module,
+    /// The session.
+    pub session: SessionHandle,
+}
+
+impl Login<'_> {
+    /// The secret keys that match, by label, id or both.
+    pub fn keys(&self, name: &KeyName) -> Result<Vec<ObjectHandle>, Failure> {
+        let mut template = Attributes::default();
+        template.number(AttributeType::Class, ObjectClass::SecretKey.to_ck());
+        name.describe(&mut template);
+        self.module.find_objects_init(self.session, &template.raw())?;
+        let found = self.module.find_objects(self.session, usize::MAX)?;
+        self.module.find_objects_final(self.session)?;
+        Ok(found)
+    }
+
+    /// The one key of this name.
+    pub fn key(&self, name: &KeyName) -> Result<ObjectHandle, Failure> {
+        match *self.keys(name)? {
+            [key] => Ok(key),
+            [] => Err(format!("no key {name}; `signet key list` shows what is there").into()),
+            [..] => Err(format!("several keys {name}; name one by label and id").into()),
+        }
+    }
+
+    /// An attribute of an object; empty when it has none.
+    pub fn attribute(
+        &self,
+        object: ObjectHandle,
+        attribute: AttributeType,
+    ) -> Result<Vec<u8>, Failure> {
+        let mut values = self.module.attributes(self.session, object, &[attribute.to_ck()])?;
+        match values.pop() {
+            Some(Ok(value)) => Ok(value.to_vec()),
+            Some(Err(Error::AttributeTypeInvalid(_))) | None => Ok(Vec::new()),
+            Some(Err(error)) => Err(error.into()),
+        }
+    }
+}
+
+/// How a key is named on the command line.
+#[derive(clap::Args)]
+#[group(required = true, multiple = true)]
+pub struct KeyName {
+    /// The key's label
+    #[arg(long, value_name = "LABEL")]
+    pub key: Option<String>,
+    /// The key's id (CKA_ID) in hexadecimal
+    #[arg(long, value_name = "HEX", value_parser = hex)]
+    pub id: Option<Bytes>,
+}
+
+impl KeyName {
+    /// Every key.
+    pub const ANY: Self = Self { key: None, id: None };
+
+    /// Puts the name into a template.
+    pub fn describe(&self, template: &mut Attributes) {
+        if let Some(label) = &self.key {
+            template.bytes(AttributeType::Label, label.as_bytes());
+        }
+        if let Some(id) = &self.id {
+            template.bytes(AttributeType::Id, &id.0);
+        }
+    }
+}
+
+impl std::fmt::Display for KeyName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.key, &self.id) {
+            (Some(label), None) => write!(f, "is labelled \"{label}\""),
+            (None, Some(id)) => write!(f, "has the id {}", to_hex(&id.0)),
+            (Some(label), Some(id)) => {
+                write!(f, "is labelled \"{label}\" and has the id {}", to_hex(&id.0))
+            }
+            (None, None) => f.write_str("is there"),
+        }
+    }
+}
+
+/// Attributes for a template.
+#[derive(Default)]
+pub struct Attributes(Vec<(AttributeType, zeroize::Zeroizing<Vec<u8>>)>);
+
+impl Attributes {
+    /// Adds a flag.
+    pub fn flag(&mut self, attribute: AttributeType, value: bool) {
+        self.bytes(attribute, &[u8::from(value)]);
+    }
+
+    /// Adds a number.
+    pub fn number(&mut self, attribute: AttributeType, value: Ulong) {
+        self.bytes(attribute, &value.to_ne_bytes());
+    }
+
+    /// Adds bytes.
+    pub fn bytes(&mut self, attribute: AttributeType, value: &[u8]) {
+        self.0.push((attribute, value.to_vec().into()));
+    }
+
+    /// The template.
+    pub fn raw(&self) -> Vec<RawAttribute<'_>> {
+        self.0
+            .iter()
+            .map(|(attribute, value)| RawAttribute { number: attribute.to_ck(), value })
+            .collect()
+    }
+}
+
+/// Bytes given in hexadecimal.
+#[derive(Clone)]
+pub struct Bytes(pub Vec<u8>);
+
+/// Reads hexadecimal digits, in pairs.
+pub fn hex(text: &str) -> Result<Bytes, String> {
+    let digits = text.as_bytes();
+    if digits.is_empty() || !digits.len().is_multiple_of(2) {
+        return Err("an even number of hexadecimal digits is needed".into());
+    }
+    digits
+        .chunks(2)
+        .map(|pair| {
+            let pair = std::str::from_utf8(pair).ok();
+            pair.filter(|pair| pair.bytes().all(|digit| digit.is_ascii_hexdigit()))
+                .and_then(|pair| u8::from_str_radix(pair, 16).ok())
+                .ok_or_else(|| "not hexadecimal".to_owned())
+        })
+        .collect::<Result<_, _>>()
+        .map(Bytes)
+}
+
+/// Bytes as hexadecimal digits.
+pub fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

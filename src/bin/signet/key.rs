@@ -1,0 +1,197 @@
+//! `signet key`: make, import and list keys.
+
+use crate::Failure;
+use crate::context::{Attributes, Context, KeyName, Login, hex, to_hex};
+use crate::pins::PinFile;
+use signet_pkcs11::mechanism::{CATALOGUE, Kind, RawMechanism};
+use signet_pkcs11::types::{AttributeType, KeyType, ObjectClass, ObjectHandle, Ulong};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// The longest key file that is read, in bytes.
+const KEY_FILE_MAX: u64 = 1 << 20;
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Generate a key that never leaves the token
+    Generate {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        name: KeyName,
+        /// generic, or the hash that it is for: sha256, sha512, sha3-256, …
+        #[arg(long = "type", value_name = "TYPE", default_value = "generic", value_parser = key_type)]
+        key_type: KeyType,
+        /// The key's length in bytes, 14 to 512
+        #[arg(long, default_value_t = 32)]
+        bytes: Ulong,
+    },
+    /// Bring a key in; it cannot be read out again
+    Import {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        name: KeyName,
+        /// generic, or the hash that it is for: sha256, sha512, sha3-256, …
+        #[arg(long = "type", value_name = "TYPE", default_value = "generic", value_parser = key_type)]
+        key_type: KeyType,
+        /// The file that holds the key; - is standard input
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+        /// The file holds hexadecimal digits instead of the key itself
+        #[arg(long)]
+        hex: bool,
+    },
+    /// List the keys of a token
+    List {
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Which token, and how to log in.
+#[derive(clap::Args)]
+pub struct Place {
+    /// The token's label
+    #[arg(long, value_name = "LABEL")]
+    pub token: String,
+    #[command(flatten)]
+    pub pin: PinFile,
+}
+
+pub fn run(command: Command) -> Result<(), Failure> {
+    let context = Context::open()?;
+    match command {
+        Command::Generate { place, name, key_type, bytes } => {
+            let login = context.log_in(&place.token, true, &place.pin)?;
+            let mut template = named(&login, &name)?;
+            template.number(AttributeType::ValueLen, bytes);
+            let mechanism = generator(key_type).ok_or("no mechanism makes such keys")?;
+            let mechanism = RawMechanism { number: mechanism, parameter: &[] };
+            let key = login.module.generate_key(login.session, mechanism, &template.raw())?;
+            println!("Generated:\n{}", describe(&login, key)?);
+        }
+        Command::Import { place, name, key_type, file, hex } => {
+            let login = context.log_in(&place.token, true, &place.pin)?;
+            let mut template = named(&login, &name)?;
+            template.number(AttributeType::Class, ObjectClass::SecretKey.to_ck());
+            template.number(AttributeType::KeyType, key_type.to_ck());
+            template.bytes(AttributeType::Value, &read_key(&file, hex)?);
+            let key = login.module.create_object(login.session, &template.raw())?;
+            println!("Imported:\n{}", describe(&login, key)?);
+        }
+        Command::List { place } => {
+            let login = context.log_in(&place.token, false, &place.pin)?;
+            let keys = login.keys(&KeyName::ANY)?;
+            if keys.is_empty() {
+                println!(
+                    "No keys. `signet key generate --token \"{}\" --key NAME` makes one.",
+                    place.token
+                );
+            }
+            for key in keys {
+                println!("{}", describe(&login, key)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The attributes of every key made here. A name that is taken is refused: the
+/// standard allows two keys of one name, but a person means one.
+fn named(login: &Login<'_>, name: &KeyName) -> Result<Attributes, Failure> {
+    if !login.keys(name)?.is_empty() {
+        return Err(format!("a key that {name} is there already").into());
+    }
+    let mut template = Attributes::default();
+    template.flag(AttributeType::Token, true);
+    template.flag(AttributeType::Private, true);
+    name.describe(&mut template);
+    Ok(template)
+}
+
+fn read_key(file: &Path, is_hex: bool) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let failed = |error: std::io::Error| format!("{}: {error}", file.display());
+    let mut content = Zeroizing::new(Vec::new());
+    let input: Box<dyn Read> = if file == Path::new("-") {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(std::fs::File::open(file).map_err(failed)?)
+    };
+    input.take(KEY_FILE_MAX).read_to_end(&mut content).map_err(failed)?;
+    if !is_hex {
+        return Ok(content);
+    }
+    let text = std::str::from_utf8(&content).map_err(|_| "the file is not hexadecimal")?;
+    let digits: Zeroizing<String> = text
+        .chars()
+        .filter(|character| !character.is_ascii_whitespace())
+        .collect::<String>()
+        .into();
+    Ok(Zeroizing::new(hex(&digits)?.0))
+}
+
+/// One line about a key.
+fn describe(login: &Login<'_>, key: ObjectHandle) -> Result<String, Failure> {
+    let number = |attribute| -> Result<Ulong, Failure> {
+        let bytes = login.attribute(key, attribute)?;
+        Ok(bytes.try_into().map(Ulong::from_ne_bytes).unwrap_or_default())
+    };
+    let flag = |attribute| login.attribute(key, attribute).map(|value| value == [1]);
+    let key_type = KeyType::from_ck(number(AttributeType::KeyType)?).map_or("?", type_name);
+    let uses: Vec<_> = [(AttributeType::Sign, "sign"), (AttributeType::Verify, "verify")]
+        .into_iter()
+        .filter_map(|(attribute, name)| match flag(attribute) {
+            Ok(true) => Some(Ok(name)),
+            Ok(false) => None,
+            Err(error) => Some(Err(error)),
+        })
+        .collect::<Result<_, _>>()?;
+    let readable = !flag(AttributeType::Sensitive)? && flag(AttributeType::Extractable)?;
+    let label = login.attribute(key, AttributeType::Label)?;
+    Ok(format!(
+        "{}  {}  {} bytes  {}  {}  id {}  label \"{}\"",
+        String::from_utf8_lossy(&login.attribute(key, AttributeType::UniqueId)?),
+        key_type,
+        number(AttributeType::ValueLen)?,
+        uses.join("+"),
+        if readable { "readable" } else { "unreadable" },
+        match &*to_hex(&login.attribute(key, AttributeType::Id)?) {
+            "" => "-".to_owned(),
+            id => id.to_owned(),
+        },
+        String::from_utf8_lossy(&label).escape_debug(),
+    ))
+}
+
+/// The name of a key type on the command line.
+fn type_name(key_type: KeyType) -> &'static str {
+    match key_type {
+        KeyType::GenericSecret => "generic",
+        KeyType::Sha1Hmac => "sha1",
+        KeyType::Sha224Hmac => "sha224",
+        KeyType::Sha256Hmac => "sha256",
+        KeyType::Sha384Hmac => "sha384",
+        KeyType::Sha512Hmac => "sha512",
+        KeyType::Sha512_224Hmac => "sha512-224",
+        KeyType::Sha512_256Hmac => "sha512-256",
+        KeyType::Sha3_224Hmac => "sha3-224",
+        KeyType::Sha3_256Hmac => "sha3-256",
+        KeyType::Sha3_384Hmac => "sha3-384",
+        KeyType::Sha3_512Hmac => "sha3-512",
+    }
+}
+
+fn key_type(name: &str) -> Result<KeyType, String> {
+    let known = || KeyType::ALL.iter().copied();
+    known().find(|known| type_name(*known) == name).ok_or_else(|| {
+        let names: Vec<_> = known().map(type_name).collect();
+        format!("one of {}", names.join(", "))
+    })
+}
+
+fn generator(key_type: KeyType) -> Option<Ulong> {
+    let row = CATALOGUE.iter().find(|row| row.kind == Kind::KeyGen(key_type))?;
+    Some(row.mechanism.to_ck())
+}

@@ -1,0 +1,123 @@
+//! `signet token`: make and look at tokens.
+
+use crate::Failure;
+use crate::context::Context;
+use crate::pins::{self, PinFile};
+use signet_pkcs11::error::Error;
+use signet_pkcs11::secret::Pin;
+use signet_pkcs11::token::{Info, PinState};
+use signet_pkcs11::types::{SlotId, Ulong, UserType};
+use std::path::PathBuf;
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Make a token in the next free slot and set its PINs
+    Init {
+        /// The token's label, at most 32 bytes
+        #[arg(long)]
+        label: String,
+        /// Read the security officer's PIN from this file (its first line)
+        #[arg(long, value_name = "FILE")]
+        so_pin_file: Option<PathBuf>,
+        #[command(flatten)]
+        pin: PinFile,
+    },
+    /// List the tokens
+    List,
+    /// Show a token's state
+    Show {
+        /// The token's label
+        label: String,
+    },
+}
+
+pub fn run(command: Command) -> Result<(), Failure> {
+    let context = Context::open()?;
+    match command {
+        Command::Init { label, so_pin_file, pin } => {
+            init(&context, &label, so_pin_file.as_ref(), &pin)
+        }
+        Command::List => list(&context),
+        Command::Show { label } => {
+            let (slot, info) = context.token(&label)?;
+            show(slot, &info);
+            Ok(())
+        }
+    }
+}
+
+fn init(
+    context: &Context,
+    label: &str,
+    so_pin_file: Option<&PathBuf>,
+    pin: &PinFile,
+) -> Result<(), Failure> {
+    if label.is_empty() || label.len() > 32 || label.ends_with(' ') {
+        return Err("a label has 1 to 32 bytes and does not end with a blank".into());
+    }
+    if let Some((slot, _)) = context.tokens()?.into_iter().find(|(_, info)| info.label == label) {
+        return Err(format!("slot {slot} holds a token labelled \"{label}\" already").into());
+    }
+    let so_pin = pins::new_security_officer(so_pin_file, label)?;
+    let pin = pins::new_user(pin, label)?;
+    if !so_pin.has_valid_length() || !pin.has_valid_length() {
+        return Err(format!("a PIN has {} to {} bytes", Pin::MIN_LEN, Pin::MAX_LEN).into());
+    }
+    let module = &context.module;
+    let slot = loop {
+        let empty = module.slot_list()?.into_iter().find(|slot| is_empty(context, *slot));
+        let empty = empty.ok_or("no slot is free")?;
+        match module.init_token(empty, &so_pin, label) {
+            // Another process has taken the slot meanwhile: the next one, then.
+            Err(Error::SlotIdInvalid(_)) => {}
+            other => {
+                other?;
+                break empty;
+            }
+        }
+    };
+    let session = module.open_session(slot, true)?;
+    module.login(session, UserType::SecurityOfficer, &so_pin)?;
+    module.init_pin(session, &pin)?;
+    module.close_session(session)?;
+    println!("Token \"{label}\" made in slot {slot}.");
+    Ok(())
+}
+
+fn is_empty(context: &Context, slot: SlotId) -> bool {
+    context.module.token_info(slot).is_ok_and(|info| info.token.is_none())
+}
+
+fn list(context: &Context) -> Result<(), Failure> {
+    let tokens = context.tokens()?;
+    if tokens.is_empty() {
+        println!("No tokens. `signet token init --label NAME` makes one.");
+        return Ok(());
+    }
+    println!("{:>4}  {:<32}  {:<16}  USER PIN", "SLOT", "LABEL", "SERIAL");
+    for (slot, info) in tokens {
+        let pin = pin_state(info.user);
+        let number: Ulong = slot.0;
+        println!("{number:>4}  {:<32}  {:<16}  {pin}", info.label, info.serial);
+    }
+    Ok(())
+}
+
+fn show(slot: SlotId, info: &Info) {
+    println!("label:                 {}", info.label);
+    println!("slot:                  {slot}");
+    println!("serial:                {}", info.serial);
+    println!("writable:              {}", if info.writable { "yes" } else { "no" });
+    println!("user PIN:              {}", pin_state(info.user));
+    println!("security officer PIN:  {}", pin_state(info.security_officer));
+}
+
+fn pin_state(pin: PinState) -> String {
+    let left = pin.limit.saturating_sub(pin.failures);
+    match pin {
+        PinState { initialized: false, .. } => "not set".into(),
+        _ if pin.is_locked() => "locked".into(),
+        PinState { failures: 0, .. } => "set".into(),
+        _ => format!("set; {left} of {} attempts left", pin.limit),
+    }
+}
