@@ -60,6 +60,34 @@ fn with_softhsm(header: Header) {
     finishes(program(header, folder.path(), &[SOFTHSM2]).env("SOFTHSM2_CONF", conf));
 }
 
+/// The shared object that this test run has built: Cargo leaves it beside the
+/// test's own executable.
+fn signet_module() -> PathBuf {
+    let module = std::env::current_exe().unwrap().with_file_name("libsignet_pkcs11.so");
+    assert!(module.is_file(), "Cargo did not leave {}", module.display());
+    module
+}
+
+/// The program gets the variable for the token directory and nothing else.
+fn with_signet(header: Header) {
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = folder.path().join("tokens");
+    let module = signet_module();
+    let arguments = [module.to_str().unwrap(), "signet"];
+    finishes(program(header, folder.path(), &arguments).env("SIGNET_TOKENDIR", &tokens));
+    assert!(tokens.is_dir());
+}
+
+#[test]
+fn signet_serves_the_program_compiled_with_our_header() {
+    with_signet(Header::Ours);
+}
+
+#[test]
+fn signet_serves_the_program_compiled_with_the_distributions_header() {
+    with_signet(Header::P11Kit);
+}
+
 #[test]
 fn softhsm_serves_the_program_compiled_with_our_header() {
     with_softhsm(Header::Ours);
