@@ -73,7 +73,8 @@ const SYSTEM_TOKEN_DIR: &str = "/var/lib/signet/tokens";
 pub struct Config {
     /// The directory that holds the tokens, absolute. It need not exist yet.
     pub token_dir: PathBuf,
-    /// Permission bits that files and directories of the store never get.
+    /// `objectstore.umask` as given. It changes nothing: the store's files have
+    /// mode 0600 in a directory of mode 0700, whatever it allows.
     pub umask: u32,
     /// Messages at this level or more important are logged; `None`: none.
     pub log_level: Option<Level>,
@@ -340,9 +341,9 @@ impl Reader<'_> {
         let mut config = Config::with_token_dir(self.token_dir()?);
         self.parse(BACKEND, value::backend)?;
         self.set(&mut config.umask, UMASK, value::umask)?;
-        if config.umask & 0o007 != 0o007 {
-            let text = format!("umask {:03o} lets every user of the machine in", config.umask);
-            self.notice(Level::Warning, UMASK, &text);
+        if config.umask != 0o077 {
+            let text = "has no effect: the store's files are their owner's alone, as with 077";
+            self.notice(Level::Warning, UMASK, text);
         }
         self.set(&mut config.log_level, LOG_LEVEL, value::log_level)?;
         if let Some(path) = self.path(LOG_FILE)? {

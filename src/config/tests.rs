@@ -183,14 +183,14 @@ fn lines_are_read_as_softhsm_reads_them() {
          \t directories.tokendir\t=  /tokens # where they are\r\n\
          \x20  \n\
          objectstore.backend=file\n\
-         objectstore.umask = 0027\n\
+         objectstore.umask = 0077\n\
          log.level = DEBUG\rlost\n\
          slots.removable = TRUE\n\
          slots.mechanisms = CKM_SHA256, CKM_SHA256_HMAC",
     );
     let config = machine.load().unwrap();
     assert_eq!(config.token_dir, Path::new("/tokens"));
-    assert_eq!(config.umask, 0o027);
+    assert_eq!(config.umask, 0o077);
     assert_eq!(config.log_level, Some(Level::Debug));
     assert!(config.slots_removable);
     let listed = vec![MechanismType::Sha256, MechanismType::Sha256Hmac];
@@ -375,7 +375,8 @@ fn settings_without_the_expected_effect_are_noted() {
     assert_eq!(Machine::conf("library.reset_on_fork = true").notices(), []);
     let open = Machine::new().var("SIGNET_OBJECTSTORE_UMASK", "22").notices();
     assert_eq!(open[0].0, WARNING);
-    assert!(open[0].1.starts_with("SIGNET_OBJECTSTORE_UMASK: umask 022 lets every user"));
+    assert!(open[0].1.starts_with("SIGNET_OBJECTSTORE_UMASK: has no effect"));
+    assert_eq!(Machine::conf("objectstore.umask = 0077").notices(), []);
 }
 
 #[test]
