@@ -43,13 +43,20 @@ impl Instance {
         for notice in &config.notices {
             log.record(notice.level, format_args!("{}", notice.text));
         }
+        let module = Self::open(&config, clock).inspect_err(|error| {
+            log.record(Level::Error, format_args!("C_Initialize: {error}"));
+        })?;
+        Ok(Self { module, log, process: ForkWord::new()?, failed: AtomicBool::new(false) })
+    }
+
+    fn open(config: &Config, clock: Arc<SystemClock>) -> Result<Module> {
         let entropy = Arc::new(OsEntropy);
         let place = Arc::new(DirectoryPlace::new(&config.token_dir, entropy.clone()));
-        let module = Module::new(place, Surroundings { entropy, clock }, &config)?;
+        let module = Module::new(place, Surroundings { entropy, clock }, config)?;
         if let Some(auto) = &config.auto_init {
             module.ensure_token(&auto.label, &auto.so_pin, Some(&auto.user_pin))?;
         }
-        Ok(Self { module, log, process: ForkWord::new()?, failed: AtomicBool::new(false) })
+        Ok(module)
     }
 
     pub fn has_failed(&self) -> bool {

@@ -24,8 +24,8 @@ pub enum Command {
         #[arg(long = "type", value_name = "TYPE", default_value = "generic", value_parser = key_type)]
         key_type: KeyType,
         /// The key's length in bytes, 14 to 512
-        #[arg(long, default_value_t = 32)]
-        bytes: Ulong,
+        #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(14..=512))]
+        bytes: u16,
     },
     /// Bring a key in; it cannot be read out again
     Import {
@@ -66,7 +66,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Generate { place, name, key_type, bytes } => {
             let login = context.log_in(&place.token, true, &place.pin)?;
             let mut template = named(&login, &name)?;
-            template.number(AttributeType::ValueLen, bytes);
+            template.number(AttributeType::ValueLen, bytes.into());
             let mechanism = generator(key_type).ok_or("no mechanism makes such keys")?;
             let mechanism = RawMechanism { number: mechanism, parameter: &[] };
             let key = login.module.generate_key(login.session, mechanism, &template.raw())?;
