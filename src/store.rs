@@ -233,7 +233,8 @@ pub trait Reader {
     fn get(&self, kind: Kind, id: &RecordId) -> Result<Option<Record>>;
 
     /// Records of `kind` that bear all of `tags`, at most `limit` of them,
-    /// from `after` on.
+    /// from `after` on. Any order of the tags finds the same; the one that the
+    /// fewest records bear is best named first.
     ///
     /// # Errors
     /// The store could not be read.
@@ -246,7 +247,10 @@ pub trait Reader {
     fn sequence(&self) -> Result<Sequence>;
 }
 
-/// The records of one token. All methods may be called from any thread.
+/// The records of one token. All methods may be called from any thread. Once the
+/// token was removed, by whichever process, they answer
+/// [`TokenNotPresent`](crate::error::Error::TokenNotPresent) and the generation
+/// stays odd.
 pub trait Store: Reader + Send + Sync {
     /// The generation; promise 5.
     fn generation(&self) -> Generation;
@@ -265,7 +269,9 @@ pub trait Store: Reader + Send + Sync {
     /// What `change` returns, nothing being written then; or why the commit
     /// failed: [`StoreFull`](crate::error::Error::StoreFull),
     /// [`StoreReadOnly`](crate::error::Error::StoreReadOnly),
-    /// [`StoreIo`](crate::error::Error::StoreIo).
+    /// [`StoreIo`](crate::error::Error::StoreIo); or
+    /// [`FunctionFailed`](crate::error::Error::FunctionFailed) when an expected
+    /// version does not hold, which a closure that looked never meets.
     fn write(&self, change: &mut dyn FnMut(&dyn Reader) -> Result<Vec<Change>>)
     -> Result<Sequence>;
 
@@ -276,7 +282,8 @@ pub trait Store: Reader + Send + Sync {
     fn attempts(&self, credential: &RecordId) -> Result<Attempts>;
 
     /// Counts an attempt before it is made; promise 6. Waits while open
-    /// reservations take up what is left of `limit`.
+    /// reservations take up what is left of `limit`. A store that is not writable
+    /// counts nothing, and refuses what was locked before.
     ///
     /// # Errors
     /// [`PinLocked`](crate::error::Error::PinLocked) when failures have reached
@@ -307,8 +314,10 @@ pub trait Store: Reader + Send + Sync {
     fn is_writable(&self) -> bool;
 
     /// Called once in the child of a `fork` that inherited this store, in place
-    /// of dropping it: lets go of what the child must not keep (presence) and
-    /// touches nothing that the parent still uses.
+    /// of dropping it (dropping it afterwards does no harm): lets go of what the
+    /// child must not keep (presence) and touches nothing that the parent still
+    /// uses. Only then may the child open the token itself. If a thread was at work
+    /// in a store when the process forked, it never may, and is told so.
     fn abandon(&self);
 }
 
@@ -324,7 +333,11 @@ pub trait Place: Send + Sync {
     /// The store in `slot`; the same `Store` value for as long as one lives.
     ///
     /// # Errors
-    /// It is not there, not ours, or may not be opened.
+    /// [`TokenNotPresent`](crate::error::Error::TokenNotPresent): it is not there;
+    /// [`TokenNotRecognized`](crate::error::Error::TokenNotRecognized): made by a
+    /// newer version; [`StoreIo`](crate::error::Error::StoreIo) or
+    /// [`StoreDamaged`](crate::error::Error::StoreDamaged): it is not ours, or may not
+    /// be opened.
     fn open(&self, slot: u64) -> Result<std::sync::Arc<dyn Store>>;
 
     /// Makes a new store in `slot` with one first commit; durable and atomic:

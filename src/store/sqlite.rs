@@ -225,15 +225,16 @@ impl SqliteStore {
             return Err(Error::StoreReadOnly(self.database.clone()));
         };
         let turn = self.turn.lock();
+        // Before the file is touched: its number may be somebody else's by now.
+        if self.abandoned.load(Ordering::SeqCst) {
+            return Err(self.gone());
+        }
         let queue = Queue::join(writers_file).map_err(|error| {
             Error::io(&self.path.join(WRITERS_FILE), "wait for other writers", &error)
         })?;
         self.check_alive()?;
         let mut guard = self.writer.lock();
         let inside = Inside::enter();
-        if self.abandoned.load(Ordering::SeqCst) {
-            return Err(self.gone());
-        }
         if guard.is_none() {
             let connection = open_database(&self.database, true)?;
             schema::configure(&connection, true).at(&self.database, "set up")?;

@@ -91,6 +91,8 @@ pub(super) fn configure(connection: &Connection, writer: bool) -> rusqlite::Resu
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    // A plan that depends on bound values would be made anew for each of them.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // The log and its index stay when the last connection closes: they need not
     // be made anew each time, and a read-only copy of the directory can be read.
     let mut persist = 1;

@@ -25,6 +25,7 @@ fn steps(store: &SqliteStore, look: impl Fn(&SqliteStore)) -> i32 {
         let steps = statements.iter().map(|sql| {
             let statement = guard.as_ref().unwrap().prepare_cached(sql).unwrap();
             assert_eq!(statement.get_status(StatementStatus::FullscanStep), 0, "{sql}");
+            assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{sql}");
             statement.reset_status(StatementStatus::VmStep)
         });
         steps.sum()
@@ -232,4 +233,26 @@ fn connections_are_set_up_as_promised() {
             guard.as_ref().unwrap().query_row("PRAGMA journal_mode", (), |row| row.get(0)).unwrap();
         assert_eq!(mode, "wal");
     }
+}
+
+#[test]
+fn an_abandoned_store_answers_with_errors_and_closes_nothing_twice() {
+    let directory = directory();
+    let store = store(&place(directory.path()), &directory);
+    commit(&store, &[put("one", 0, b"", &[])]).unwrap();
+    let present = store.present().unwrap();
+    store.abandon();
+    // The descriptors' numbers are given out again, here or to another test.
+    let path = directory.path().join("other");
+    let others: Vec<_> = (0..8).map(|_| files::open(&path, true).unwrap()).collect();
+    assert!(matches!(store.sequence(), Err(Error::StoreIo { .. })));
+    assert!(matches!(commit(&store, &[]), Err(Error::StoreIo { .. })));
+    assert!(matches!(store.reserve(&id("user"), 3).err(), Some(Error::StoreIo { .. })));
+    store.abandon();
+    drop(present);
+    drop(store);
+    for other in &others {
+        other.sync_all().unwrap();
+    }
+    assert_eq!(open(&directory).unwrap().sequence(), Ok(Sequence(1)));
 }
