@@ -1,0 +1,48 @@
+# Signet's commands. `make` alone lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Where rustup puts cargo, for shells that were open before it was installed.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+# The harnesses that go through the C functions run optimised as well: what is
+# wrong only there is wrong for every user.
+OPTIMISED := $(patsubst tests/%.rs,--test %,$(wildcard tests/api.rs tests/vectors.rs tests/c_program.rs))
+
+.PHONY: help demo test lint bench deps deny toolchain clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+
+demo: toolchain deps ## show the main job with a real client, in a minute or two
+	@examples/demo.sh
+
+test: toolchain-lints deps lint ## run every check and every test
+	$(if $(OPTIMISED),cargo test --locked --release $(OPTIMISED))
+	cargo test --locked --no-fail-fast
+
+lint: toolchain-lints ## check format, lints and documentation
+	cargo fmt --all --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --document-private-items
+
+bench: toolchain ## measure
+	cargo bench --locked --benches
+
+deps: ## install the Debian packages that are missing
+	@.ci/deps
+
+deny: ## check the dependencies against known advisories (needs cargo-deny and the network)
+	cargo deny --locked check
+
+clean: ## remove what was built
+	cargo clean
+
+.PHONY: toolchain toolchain-lints
+toolchain:
+	@.ci/toolchain
+toolchain-lints:
+	@.ci/toolchain --lints
