@@ -42,7 +42,7 @@ fn token() -> Client {
 
 /// Bytes that repeat late enough to show a part lost or taken twice.
 fn message(length: usize) -> Vec<u8> {
-    (0..length).map(|position| (position % 251) as u8).collect()
+    (0..=250).cycle().take(length).collect()
 }
 
 /// The lines that `-O` prints for the key with this label, without its title.
