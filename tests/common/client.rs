@@ -39,7 +39,12 @@ pub struct Client {
 impl Client {
     /// Our module, told where its tokens are by its own variable.
     pub fn signet() -> Self {
-        Self::new(&signet_module(), "SIGNET_CONF")
+        Self::with_signet(&signet_module())
+    }
+
+    /// The same, with our module at another path.
+    pub fn with_signet(module: &Path) -> Self {
+        Self::new(module, "SIGNET_CONF")
     }
 
     /// A module that reads SoftHSM2's configuration from `SOFTHSM2_CONF`:
