@@ -10,7 +10,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 
 # The harnesses that go through the C functions run optimised as well: what is
 # wrong only there is wrong for every user.
-OPTIMISED := $(patsubst tests/%.rs,--test %,$(wildcard tests/api.rs tests/vectors.rs tests/c_program.rs))
+OPTIMISED := $(patsubst tests/%.rs,--test %,$(wildcard tests/api.rs tests/vectors.rs tests/crowd.rs))
 
 .PHONY: help demo test lint bench deps deny toolchain clean
 

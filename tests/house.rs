@@ -1,0 +1,551 @@
+//! The rules of the house, checked by reading the source tree, the packages it
+//! is built from and the shared object: a rule that nobody checks is a wish.
+
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+#[path = "common/client.rs"]
+mod client;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use client::signet_module;
+
+/// What one module of `src/` may know.
+struct Row {
+    /// The module; `bin` stands for the administration program.
+    module: &'static str,
+    /// The other modules that it may import.
+    modules: &'static [&'static str],
+    /// The crates that it may use, besides the standard library.
+    crates: &'static [&'static str],
+}
+
+/// The base row: what everybody may import.
+const BASE: &[&str] = &["error", "types", "secret", "entropy"];
+
+/// Imports point downward: who may know whom, lowest first. Everybody may
+/// import the base row too.
+const TABLE: &[Row] = &[
+    Row { module: "error", modules: &[], crates: &[] },
+    Row { module: "types", modules: &[], crates: &["cryptoki_sys"] },
+    Row { module: "secret", modules: &[], crates: &["subtle", "zeroize"] },
+    Row { module: "entropy", modules: &[], crates: &["rand"] },
+    Row { module: "clock", modules: &[], crates: &["parking_lot"] },
+    Row { module: "log", modules: &["clock"], crates: &["nix", "parking_lot"] },
+    Row { module: "config", modules: &["log"], crates: &["zeroize"] },
+    Row { module: "host", modules: &["clock", "config"], crates: &["nix"] },
+    Row { module: "policy", modules: &[], crates: &[] },
+    Row { module: "audit", modules: &["clock"], crates: &[] },
+    Row {
+        module: "mechanism",
+        modules: &[],
+        crates: &["hmac", "sha1", "sha2", "sha3", "subtle", "zeroize"],
+    },
+    Row { module: "object", modules: &[], crates: &["minicbor", "subtle", "uuid", "zeroize"] },
+    Row {
+        module: "store",
+        modules: &[],
+        crates: &["arc_swap", "memmap2", "nix", "once_cell", "parking_lot", "rusqlite"],
+    },
+    Row {
+        module: "vault",
+        modules: &[],
+        crates: &["aes_gcm", "argon2", "hkdf", "hmac", "minicbor", "sha2", "subtle", "zeroize"],
+    },
+    Row {
+        module: "token",
+        modules: &["audit", "clock", "log", "mechanism", "object", "policy", "store", "vault"],
+        crates: &["arc_swap", "minicbor", "once_cell", "parking_lot", "uuid", "zeroize"],
+    },
+    Row {
+        module: "session",
+        modules: &["mechanism", "object", "policy", "token"],
+        crates: &["arc_swap", "parking_lot", "zeroize"],
+    },
+    Row {
+        module: "module",
+        modules: &[
+            "audit",
+            "clock",
+            "config",
+            "log",
+            "mechanism",
+            "object",
+            "policy",
+            "session",
+            "store",
+            "token",
+            "vault",
+        ],
+        crates: &["arc_swap", "once_cell", "parking_lot", "zeroize"],
+    },
+    Row {
+        module: "ffi",
+        modules: &["clock", "config", "host", "log", "module"],
+        crates: &["arc_swap", "cryptoki_sys", "nix", "once_cell", "parking_lot", "zeroize"],
+    },
+    Row {
+        module: "bin",
+        modules: &["audit", "clock", "config", "host", "log", "module", "policy", "token"],
+        crates: &["clap", "nix", "zeroize"],
+    },
+];
+
+/// Where `unsafe` may stand.
+const UNSAFE: &[&str] = &["src/ffi.rs", "src/ffi/", "src/store/generation.rs"];
+
+/// Files that cannot forbid `unsafe` because a module below them needs it.
+const ABOVE_UNSAFE: &[&str] = &["src/lib.rs", "src/store.rs"];
+
+/// What the core is given instead of taking it, and the files that may take it.
+const PASSED_IN: &[(&str, &[&str])] = &[
+    ("std::env", &["src/host.rs", "src/ffi.rs", "src/ffi/", "src/bin/"]),
+    ("env::var", &["src/host.rs", "src/ffi.rs", "src/ffi/", "src/bin/"]),
+    ("SystemTime::now", &["src/clock.rs", "src/ffi.rs", "src/ffi/", "src/bin/"]),
+    ("Instant::now", &["src/clock.rs", "src/ffi.rs", "src/ffi/", "src/bin/"]),
+    ("static mut", &[]),
+    ("thread::spawn", &[]),
+    ("dbg!", &[]),
+];
+
+/// The licences that the crates below us may have, as they write them.
+const LICENCES: &[&str] = &[
+    "(MIT OR Apache-2.0) AND Unicode-3.0",
+    "Apache-2.0",
+    "Apache-2.0 OR MIT",
+    "Apache-2.0 WITH LLVM-exception OR Apache-2.0 OR MIT",
+    "BSD-3-Clause",
+    "BlueOak-1.0.0",
+    "ISC",
+    "MIT",
+    "MIT OR Apache-2.0",
+    "MIT OR Apache-2.0 OR LGPL-2.1-or-later",
+    "MIT/Apache-2.0",
+    "Unlicense OR MIT",
+    "Zlib",
+];
+
+/// The one place that crates come from.
+const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
+
+/// Crates that the shared object must never contain: network, runtimes, and
+/// other people's cryptographic libraries.
+const NEVER_LINKED: &[&str] = &[
+    "async-std",
+    "aws-lc-rs",
+    "aws-lc-sys",
+    "axum",
+    "curl",
+    "curl-sys",
+    "h2",
+    "hyper",
+    "native-tls",
+    "openssl",
+    "openssl-sys",
+    "reqwest",
+    "ring",
+    "rustls",
+    "smol",
+    "tokio",
+    "ureq",
+];
+
+/// The libraries that the shared object may ask the loader for.
+const NEEDED: &[&str] = &["ld-linux-x86-64.so.2", "libc.so.6", "libgcc_s.so.1", "libm.so.6"];
+
+/// The functions of PKCS#11 3.2, as its `pkcs11f.h` lists them.
+const C_FUNCTIONS: &str = include_str!("house/c_functions.txt");
+
+// ---- The source tree ----
+
+/// A source file: its path below the root, and its text.
+struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// The module of `src/` that the file belongs to.
+    fn module(&self) -> &str {
+        let inside = self.path.strip_prefix("src/").unwrap();
+        let first = inside.split('/').next().unwrap();
+        first.strip_suffix(".rs").unwrap_or(first)
+    }
+
+    /// Whether the file lies under one of these paths.
+    fn is_in(&self, places: &[&str]) -> bool {
+        places.iter().any(|place| {
+            self.path == *place || (place.ends_with('/') && self.path.starts_with(place))
+        })
+    }
+
+    /// Whether the file holds tests only.
+    fn is_tests(&self) -> bool {
+        self.path.ends_with("/tests.rs") || self.path.contains("/tests/")
+    }
+
+    /// The text without comments and without the tests at its foot.
+    fn code(&self) -> String {
+        let text = self.text.split("#[cfg(test)]\nmod ").next().unwrap();
+        let lines = text.lines().map(|line| line.split("//").next().unwrap());
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file below these folders whose name ends so.
+fn files(folders: &[&str], ending: &str) -> Vec<Source> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for folder in folders.iter().map(|folder| root().join(folder)).filter(|path| path.is_dir()) {
+        walk(&folder, &mut found);
+    }
+    found.retain(|path| path.to_string_lossy().ends_with(ending));
+    found.sort();
+    let source = |path: PathBuf| Source {
+        text: fs::read_to_string(&path).unwrap(),
+        path: path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned(),
+    };
+    found.into_iter().map(source).collect()
+}
+
+fn sources() -> Vec<Source> {
+    let sources = files(&["src"], ".rs");
+    assert!(sources.len() > 10, "the source tree was not found");
+    sources
+}
+
+const fn is_word(character: char) -> bool {
+    character.is_ascii_alphanumeric() || character == '_'
+}
+
+/// Where `word` stands by itself, not as a part of a longer word.
+fn places_of<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
+    code.match_indices(word).map(|(position, _)| position).filter(move |&position| {
+        let before = code[..position].chars().next_back();
+        let after = code[position + word.len()..].chars().next();
+        !before.is_some_and(is_word) && (!word.ends_with(is_word) || !after.is_some_and(is_word))
+    })
+}
+
+/// The first names of the paths that follow `prefix` (`crate::`), one by one or
+/// in braces.
+fn first_names(code: &str, prefix: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for position in places_of(code, prefix) {
+        let rest = &code[position + prefix.len()..];
+        let word = |text: &str| text.chars().take_while(|&c| is_word(c)).collect::<String>();
+        let Some(group) = rest.strip_prefix('{') else {
+            names.insert(word(rest));
+            continue;
+        };
+        let mut depth = 0_u32;
+        let mut starts = true;
+        for (offset, character) in group.char_indices() {
+            match character {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => starts = true,
+                _ if starts && depth == 0 && is_word(character) => {
+                    names.insert(word(&group[offset..]));
+                    starts = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    names.remove("");
+    names
+}
+
+/// The crates among `known` that the code names in a path.
+fn crates_named(code: &str, known: &BTreeSet<String>) -> BTreeSet<String> {
+    let named = |name: &&String| {
+        places_of(code, name).any(|position| {
+            let before = code[..position].trim_end();
+            let after = &code[position + name.len()..];
+            let is_path = after.starts_with("::") || before.ends_with("use");
+            is_path && (!before.ends_with("::") || code[..position].ends_with(" ::"))
+        })
+    };
+    known.iter().filter(named).cloned().collect()
+}
+
+fn none(complaints: Vec<String>) {
+    assert!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
+}
+
+// ---- What cargo knows ----
+
+fn metadata() -> serde_json::Value {
+    let mut metadata = Command::new(env!("CARGO"));
+    metadata.args(["metadata", "--locked", "--format-version", "1"]).current_dir(root());
+    let output = metadata.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn text<'a>(value: &'a serde_json::Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}
+
+/// The crates that the root package depends on outside its tests, as the source
+/// names them.
+fn dependencies() -> BTreeSet<String> {
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().unwrap();
+    let root = packages.iter().find(|package| text(package, "name") == "signet").unwrap();
+    let all = root["dependencies"].as_array().unwrap();
+    let normal = all.iter().filter(|dependency| dependency["kind"].is_null());
+    normal.map(|dependency| text(dependency, "name").replace('-', "_")).collect()
+}
+
+// ---- The rules ----
+
+#[test]
+fn imports_point_downward() {
+    let rows: BTreeMap<_, _> = TABLE.iter().map(|row| (row.module, row)).collect();
+    let dependencies = dependencies();
+    let mut complaints = Vec::new();
+    for source in
+        sources().iter().filter(|source| source.path != "src/lib.rs" && !source.is_tests())
+    {
+        let module = source.module();
+        let Some(row) = rows.get(module) else {
+            complaints.push(format!("{}: {module} has no row in the table", source.path));
+            continue;
+        };
+        let code = source.code();
+        let own = if module == "bin" { "signet_pkcs11::" } else { "crate::" };
+        for name in first_names(&code, own) {
+            let known = rows.contains_key(name.as_str());
+            let allowed = name == module || BASE.contains(&&*name) || row.modules.contains(&&*name);
+            if known && !allowed {
+                complaints.push(format!("{}: {module} must not import {name}", source.path));
+            }
+        }
+        for name in crates_named(&code, &dependencies) {
+            if !row.crates.contains(&&*name) {
+                complaints.push(format!("{}: {module} must not use the crate {name}", source.path));
+            }
+        }
+    }
+    none(complaints);
+}
+
+#[test]
+fn the_table_is_about_what_is_there() {
+    let dependencies = dependencies();
+    for row in TABLE {
+        for name in row.crates {
+            assert!(dependencies.contains(*name), "{}: no dependency {name}", row.module);
+        }
+        for name in row.modules {
+            let position = |name: &str| TABLE.iter().position(|row| row.module == name);
+            assert!(position(name) < position(row.module), "{} is not below {}", name, row.module);
+        }
+    }
+}
+
+/// The file and those whose lint levels reach it: `src/a.rs` reaches
+/// `src/a/b.rs`, and a program's `main.rs` all beside it.
+fn above_and_itself(path: &str) -> Vec<String> {
+    let mut found = vec![path.to_owned()];
+    let mut folder = path;
+    while let Some((parent, _)) = folder.rsplit_once('/') {
+        found.push(format!("{parent}.rs"));
+        found.push(format!("{parent}/main.rs"));
+        folder = parent;
+    }
+    found
+}
+
+fn forbids(path: &str) -> bool {
+    fs::read_to_string(root().join(path))
+        .is_ok_and(|text| text.lines().any(|line| line == "#![forbid(unsafe_code)]"))
+}
+
+#[test]
+fn unsafe_stands_only_where_it_may() {
+    let mut complaints = Vec::new();
+    for source in sources() {
+        let code = source.code();
+        let free = !source.is_in(UNSAFE);
+        if free && places_of(&code, "unsafe").next().is_some() {
+            complaints.push(format!("{}: unsafe", source.path));
+        }
+        let above = source.is_in(ABOVE_UNSAFE);
+        if free && !above && !above_and_itself(&source.path).iter().any(|path| forbids(path)) {
+            complaints.push(format!("{}: nothing forbids unsafe_code here", source.path));
+        }
+    }
+    none(complaints);
+}
+
+#[test]
+fn environment_clock_and_threads_are_passed_in() {
+    let mut complaints = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_tests()) {
+        let code = source.code();
+        for (word, places) in PASSED_IN {
+            if !source.is_in(places) && places_of(&code, word).next().is_some() {
+                complaints.push(format!("{}: {word}", source.path));
+            }
+        }
+    }
+    none(complaints);
+}
+
+#[test]
+fn the_administration_program_never_exposes_a_secret() {
+    for source in files(&["src/bin"], ".rs") {
+        assert_eq!(places_of(&source.code(), "expose").count(), 0, "{}", source.path);
+    }
+}
+
+#[test]
+fn modules_lie_beside_their_folders() {
+    let folders = ["src", "tests", "benches", "daemon", "examples"];
+    let found = files(&folders, "/mod.rs").into_iter().map(|source| source.path);
+    let complaints = found.filter(|path| path != "tests/common/mod.rs").collect();
+    none(complaints);
+}
+
+#[test]
+fn crates_come_from_crates_io_under_licences_we_know() {
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().unwrap();
+    let ours: BTreeSet<_> =
+        metadata["workspace_members"].as_array().unwrap().iter().map(ToString::to_string).collect();
+    assert!(packages.len() > 50, "only {} packages", packages.len());
+    let mut complaints = Vec::new();
+    for package in packages.iter().filter(|package| !ours.contains(&package["id"].to_string())) {
+        let (name, licence) = (text(package, "name"), text(package, "license"));
+        if !LICENCES.contains(&licence) {
+            complaints.push(format!("{name}: the licence {licence:?} is not on the list"));
+        }
+        if text(package, "source") != CRATES_IO {
+            complaints.push(format!("{name}: comes from {}", package["source"]));
+        }
+    }
+    none(complaints);
+}
+
+// ---- The shared object ----
+
+fn run(program: &str, arguments: &[&str], module: &Path) -> String {
+    let output = Command::new(program)
+        .args(arguments)
+        .arg(module)
+        .env("LC_ALL", "C")
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}; run `make deps`"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_shared_object_exports_the_functions_of_the_standard_and_nothing_else() {
+    let symbols = run("nm", &["-D", "--defined-only"], &signet_module());
+    let exported: BTreeSet<_> =
+        symbols.lines().filter_map(|line| line.split_whitespace().last()).collect();
+    let standard: BTreeSet<_> = C_FUNCTIONS.lines().collect();
+    assert_eq!(standard.len(), 104);
+    let missing: Vec<_> = standard.difference(&exported).collect();
+    let foreign: Vec<_> = exported.difference(&standard).collect();
+    assert!(missing.is_empty(), "not exported: {missing:?}");
+    assert!(foreign.is_empty(), "exported, and not the standard's: {foreign:?}");
+}
+
+#[test]
+fn the_shared_object_needs_the_c_library_only() {
+    let dynamic = run("readelf", &["-d", "-W"], &signet_module());
+    let needed: Vec<_> = dynamic
+        .lines()
+        .filter(|line| line.contains("(NEEDED)"))
+        .filter_map(|line| line.split(['[', ']']).nth(1))
+        .collect();
+    assert!(needed.contains(&"libc.so.6"), "{dynamic}");
+    let foreign: Vec<_> = needed.iter().filter(|library| !NEEDED.contains(library)).collect();
+    assert!(foreign.is_empty(), "asks the loader for {foreign:?}");
+}
+
+#[test]
+fn the_shared_object_has_no_network_runtime_or_foreign_cryptography_in_it() {
+    let metadata = metadata();
+    let nodes: BTreeMap<_, _> = metadata["resolve"]["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| (text(node, "id"), node))
+        .collect();
+    let names: BTreeMap<_, _> = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| (text(package, "id"), text(package, "name")))
+        .collect();
+    let root = names.iter().find(|(_, name)| **name == "signet").unwrap().0;
+    let mut reached = BTreeSet::from([*root]);
+    let mut waiting = vec![*root];
+    while let Some(id) = waiting.pop() {
+        for dependency in nodes[id]["deps"].as_array().unwrap() {
+            let kinds = dependency["dep_kinds"].as_array().unwrap();
+            let linked = kinds.iter().any(|kind| kind["kind"].is_null());
+            if linked && reached.insert(text(dependency, "pkg")) {
+                waiting.push(text(dependency, "pkg"));
+            }
+        }
+    }
+    let linked: BTreeSet<_> = reached.iter().map(|id| names[id]).collect();
+    assert!(linked.contains("rusqlite") && !linked.contains("tempfile"), "{linked:?}");
+    let foreign: Vec<_> = NEVER_LINKED.iter().filter(|name| linked.contains(*name)).collect();
+    assert!(foreign.is_empty(), "linked: {foreign:?}");
+}
+
+// ---- The checks themselves ----
+
+#[test]
+fn the_reader_finds_every_form_of_an_import() {
+    let code = "use crate::{error::{Error, Result}, token, types::Ulong};\n\
+                pub(crate) use crate::vault::Vault;\nlet x = crate::store::open(); mycrate::not();";
+    let names = first_names(code, "crate::");
+    let expected = ["error", "store", "token", "types", "vault"];
+    assert_eq!(names.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn the_reader_tells_crates_from_modules_of_the_same_name() {
+    let known = ["hmac", "rand", "nix"].map(str::to_owned).into();
+    let named = |code| crates_named(code, &known).into_iter().collect::<Vec<_>>();
+    assert_eq!(named("use hmac::Hmac;"), ["hmac"]);
+    assert_eq!(named("use super::hmac::Tag; self::rand::x(); crate::nix::y();"), [""; 0]);
+    assert_eq!(named("fn f(rand: u8) { rand_core::x(); nix::y(); }"), ["nix"]);
+    assert_eq!(named("impl ::rand::Rng for X {}"), ["rand"]);
+}
+
+#[test]
+fn the_reader_skips_comments_and_tests_and_keeps_the_rest() {
+    let text = "//! unsafe\nfn a() { b() } // unsafe\n#[cfg(test)]\nmod tests { unsafe {} }\n";
+    let source = Source { path: "src/token/a.rs".into(), text: text.into() };
+    assert_eq!(source.module(), "token");
+    assert_eq!(places_of(&source.code(), "unsafe").count(), 0);
+    assert_eq!(places_of(&source.code(), "b").count(), 1);
+    assert_eq!(places_of("unsafe_code unsafe { } not_unsafe", "unsafe").count(), 1);
+}
