@@ -1,4 +1,5 @@
 //! Where random bytes come from: passed in, so that tests can repeat a run.
+#![forbid(unsafe_code)]
 
 use crate::error::{Error, Result};
 use rand::TryRng;

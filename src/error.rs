@@ -1,6 +1,7 @@
 //! What can go wrong, named for what happened. `ffi/rv.rs` turns each variant
 //! into the standard's return value; a new variant breaks that map until
 //! somebody decides.
+#![forbid(unsafe_code)]
 
 use crate::types::{AttributeType, ObjectHandle, SessionHandle, SlotId, Ulong};
 use std::fmt;

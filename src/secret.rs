@@ -1,5 +1,6 @@
 //! Memory for secrets: wiped when dropped, never printed, never cloned
 //! silently, compared in constant time.
+#![forbid(unsafe_code)]
 
 use crate::error::Result;
 use std::fmt;

@@ -1,5 +1,6 @@
 //! The standard's nouns as Rust types, and their two-way maps to the numbers
 //! of `pkcs11t.h`. Only this module and `ffi` name a `CK_*` constant.
+#![forbid(unsafe_code)]
 
 mod attribute;
 mod handle;
