@@ -361,7 +361,7 @@ fn every_test_passes_whose_mechanisms_are_offered() {
         let tried = !run.passed || !run.output.contains("SKIP");
         complaints.note(tried, name, format!("is no longer skipped without {reason}"), &run);
     }
-    assert!(runs.len() > 60, "only {} tests are left to pass", runs.len());
+    assert!(runs.len() >= 50, "only {} tests are left to pass", runs.len());
     for (name, run) in &runs {
         complaints.note(!run.passed, name, "fails", run);
         complaints.note(run.output.contains("SKIP"), name, "passes by skipping itself", run);
