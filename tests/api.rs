@@ -1,0 +1,19 @@
+//! The behaviour suite: what the module does at the C ABI, chapter by chapter
+//! of the standard, each case on ours and on SoftHSM2 as a reference.
+
+// A harness is not compiled as a test, so the leave that tests have is given here.
+#![allow(unsafe_code, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::undocumented_unsafe_blocks)]
+#![allow(clippy::missing_panics_doc, clippy::missing_errors_doc)]
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
+
+mod common;
+
+mod api {
+    pub mod general;
+    pub mod sign;
+}
+
+fn main() {
+    common::main(&[("general", api::general::CASES), ("sign", api::sign::CASES)]);
+}
