@@ -35,6 +35,22 @@ pub fn refused<T>(result: Rv<T>, expected: CK_RV) {
     }
 }
 
+/// Asserts that a call was refused with one of these return values.
+#[track_caller]
+pub fn refused_any<T>(result: Rv<T>, expected: &[CK_RV]) {
+    let names: Vec<Ckr> = expected.iter().copied().map(Ckr).collect();
+    match result {
+        Ok(_) => panic!("expected one of {names:?}, got CKR_OK"),
+        Err(got) => assert!(names.contains(&got), "expected one of {names:?}, got {got:?}"),
+    }
+}
+
+/// Asserts that a call was refused, with whatever return value.
+#[track_caller]
+pub fn refused_somehow<T>(result: Rv<T>) {
+    assert!(result.is_err(), "expected an error, got CKR_OK");
+}
+
 macro_rules! names {
     ($($name:ident)+) => {
         const NAMES: &[(CK_RV, &str)] = &[$(($name, stringify!($name)),)+];

@@ -13,9 +13,9 @@ mod session;
 mod value;
 mod world;
 
-pub use ckr::{Ckr, Rv, refused};
+pub use ckr::{Ckr, Rv, refused, refused_any, refused_somehow};
 pub use hash::{HASHES, Hash};
-pub use module::{FunctionListV2, FunctionListV3, Module};
+pub use module::{FunctionListV2, FunctionListV3, Module, no_arguments};
 pub use runner::{Case, Chapter, Reference, departs, main, unasked};
 pub use session::{RO, RW, Session, output};
 pub use value::{Mech, Template, Value};

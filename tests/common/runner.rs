@@ -132,7 +132,7 @@ fn run_here(chapters: &[Chapter], mut arguments: Vec<String>) {
         arguments.truncate(arguments.len() - 2);
     }
     let module = Module::load(&path);
-    (case.run)(&World { module, arguments, part, reference, directory });
+    (case.run)(&World { module, path, arguments, part, reference, directory });
 }
 
 /// Runs a case in a process of its own; `Err` tells how it went wrong.

@@ -17,6 +17,7 @@ const LABEL: &str = "behaviour";
 /// One case's surroundings.
 pub struct World {
     pub(super) module: Module,
+    pub(super) path: PathBuf,
     /// What this process was started with, to start another of the same kind.
     pub(super) arguments: Vec<String>,
     pub(super) part: Option<String>,
@@ -28,6 +29,11 @@ impl World {
     /// The module, loaded and not initialised.
     pub fn module(&self) -> &Module {
         &self.module
+    }
+
+    /// The module's file.
+    pub fn module_path(&self) -> &std::path::Path {
+        &self.path
     }
 
     /// Whether the module is the reference, SoftHSM2.
