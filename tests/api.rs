@@ -11,9 +11,16 @@ mod common;
 
 mod api {
     pub mod general;
+    pub mod mechanisms;
     pub mod sign;
+    pub mod slots;
 }
 
 fn main() {
-    common::main(&[("general", api::general::CASES), ("sign", api::sign::CASES)]);
+    common::main(&[
+        ("general", api::general::CASES),
+        ("slots", api::slots::CASES),
+        ("mechanisms", api::mechanisms::CASES),
+        ("sign", api::sign::CASES),
+    ]);
 }
