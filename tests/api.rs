@@ -11,7 +11,9 @@ mod common;
 
 mod api {
     pub mod general;
+    pub mod login;
     pub mod mechanisms;
+    pub mod sessions;
     pub mod sign;
     pub mod slots;
 }
@@ -21,6 +23,8 @@ fn main() {
         ("general", api::general::CASES),
         ("slots", api::slots::CASES),
         ("mechanisms", api::mechanisms::CASES),
+        ("sessions", api::sessions::CASES),
+        ("login", api::login::CASES),
         ("sign", api::sign::CASES),
     ]);
 }
