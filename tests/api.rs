@@ -13,6 +13,7 @@ mod api {
     pub mod general;
     pub mod login;
     pub mod mechanisms;
+    pub mod objects;
     pub mod sessions;
     pub mod sign;
     pub mod slots;
@@ -25,6 +26,7 @@ fn main() {
         ("mechanisms", api::mechanisms::CASES),
         ("sessions", api::sessions::CASES),
         ("login", api::login::CASES),
+        ("objects", api::objects::CASES),
         ("sign", api::sign::CASES),
     ]);
 }

@@ -18,7 +18,7 @@ pub use hash::{HASHES, Hash};
 pub use module::{FunctionListV2, FunctionListV3, Module, no_arguments};
 pub use runner::{Case, Chapter, Reference, departs, main, unasked};
 pub use session::{RO, RW, Session, output};
-pub use value::{Mech, Template, Value};
+pub use value::{Mech, Template, Value, mechanism_list};
 pub use world::{Other, SO_PIN, USER_PIN, World};
 
 /// Calls a function of the module's 2.40 list: `ck!(module, C_Logout(session))`.

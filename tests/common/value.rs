@@ -57,11 +57,9 @@ impl Value for Vec<u8> {
     }
 }
 
-/// A list of mechanisms, as `CKA_ALLOWED_MECHANISMS` holds it.
-impl Value for &[CK_MECHANISM_TYPE] {
-    fn bytes(self) -> Vec<u8> {
-        self.iter().flat_map(|mechanism| mechanism.to_ne_bytes()).collect()
-    }
+/// The value of `CKA_ALLOWED_MECHANISMS` that lists these.
+pub fn mechanism_list(mechanisms: &[CK_MECHANISM_TYPE]) -> Vec<u8> {
+    mechanisms.iter().flat_map(|mechanism| mechanism.to_ne_bytes()).collect()
 }
 
 /// A template that owns its values.
