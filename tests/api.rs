@@ -10,7 +10,9 @@
 mod common;
 
 mod api {
+    pub mod find;
     pub mod general;
+    pub mod keys;
     pub mod login;
     pub mod mechanisms;
     pub mod objects;
@@ -27,6 +29,8 @@ fn main() {
         ("sessions", api::sessions::CASES),
         ("login", api::login::CASES),
         ("objects", api::objects::CASES),
+        ("find", api::find::CASES),
+        ("keys", api::keys::CASES),
         ("sign", api::sign::CASES),
     ]);
 }
