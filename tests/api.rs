@@ -10,15 +10,18 @@
 mod common;
 
 mod api {
+    pub mod digest;
     pub mod find;
     pub mod general;
     pub mod keys;
     pub mod login;
     pub mod mechanisms;
     pub mod objects;
+    pub mod random;
     pub mod sessions;
     pub mod sign;
     pub mod slots;
+    pub mod verify_signature;
 }
 
 fn main() {
@@ -32,5 +35,8 @@ fn main() {
         ("find", api::find::CASES),
         ("keys", api::keys::CASES),
         ("sign", api::sign::CASES),
+        ("verify_signature", api::verify_signature::CASES),
+        ("digest", api::digest::CASES),
+        ("random", api::random::CASES),
     ]);
 }
