@@ -13,10 +13,12 @@ mod api {
     pub mod digest;
     pub mod find;
     pub mod general;
+    pub mod hostile;
     pub mod keys;
     pub mod login;
     pub mod mechanisms;
     pub mod objects;
+    pub mod processes;
     pub mod random;
     pub mod sessions;
     pub mod sign;
@@ -38,5 +40,7 @@ fn main() {
         ("verify_signature", api::verify_signature::CASES),
         ("digest", api::digest::CASES),
         ("random", api::random::CASES),
+        ("hostile", api::hostile::CASES),
+        ("processes", api::processes::CASES),
     ]);
 }

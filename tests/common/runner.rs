@@ -213,7 +213,7 @@ fn watch(command: &mut Command) -> Result<(), String> {
             Err(format!("crashes: {name}\n{text}"))
         }
         None if status.success() => Ok(()),
-        None => Err(text.into_owned()),
+        None => Err(format!("{status}\n{text}")),
     }
 }
 
