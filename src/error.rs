@@ -84,6 +84,8 @@ pub enum Error {
     /// A sealed record does not open: edited, swapped or foreign. The record's
     /// unique id.
     RecordDamaged(String),
+    /// Asynchronous sessions are not offered.
+    SessionAsyncNotSupported,
     /// The limit on sessions is reached.
     SessionCount,
     /// Sessions are open, in this process or another.
@@ -209,6 +211,7 @@ impl fmt::Display for Error {
             Self::RecordDamaged(id) => {
                 write!(f, "record {id} is damaged or was changed outside the token")
             }
+            Self::SessionAsyncNotSupported => f.write_str("asynchronous sessions are not offered"),
             Self::SessionCount => f.write_str("too many sessions are open"),
             Self::SessionExists => {
                 f.write_str("sessions are open on this token, here or in another process")

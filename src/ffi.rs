@@ -15,6 +15,7 @@ mod fork;
 mod general;
 mod instance;
 mod key;
+mod mutex;
 mod object;
 mod random;
 mod rv;
@@ -29,6 +30,7 @@ use crate::error::{Error, Result};
 use crate::log::{Level, Log};
 use crate::module::Module;
 use cryptoki_sys::{CK_RV, CKR_OK};
+use mutex::ApplicationMutex;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A call that needs the module.
@@ -42,6 +44,10 @@ fn call(name: &'static str, body: impl FnOnce(&Module) -> Result<()>) -> CK_RV {
     if instance.has_failed() {
         return rv::of(&Error::ModuleFailed);
     }
+    let _hold = match instance.mutex.as_ref().map(ApplicationMutex::hold).transpose() {
+        Ok(hold) => hold,
+        Err(error) => return finish(&instance.log, name, Err(error)),
+    };
     // What a panic may have left half done is never used again: the instance
     // serves nothing after it.
     let result = catch_unwind(AssertUnwindSafe(|| body(&instance.module))).unwrap_or_else(|_| {

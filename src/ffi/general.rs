@@ -1,5 +1,6 @@
 //! General-purpose functions: PKCS#11 v3.2 §5.4.
 
+use super::mutex::ApplicationMutex;
 use super::{arg, instance, table};
 use crate::error::{Error, Result};
 use crate::module::Module;
@@ -23,27 +24,18 @@ pub fn module_version() -> CK_VERSION {
     }
 }
 
-/// `C_Initialize`. Of the four combinations of locking demands all are met:
-/// the module locks with the operating system's means, which serve threads of
-/// every kind, also those that an application locks with functions of its own.
-/// It creates no threads.
+/// `C_Initialize`. All four combinations of locking demands are met; see
+/// [`ApplicationMutex`] for the third. The module creates no threads.
 pub unsafe fn initialize(args: *mut c_void) -> Result<()> {
     // SAFETY: a non-null argument is a CK_C_INITIALIZE_ARGS, by the caller's word.
-    if let Some(args) = unsafe { arg::optional(args.cast::<CK_C_INITIALIZE_ARGS>()) } {
-        if !args.pReserved.is_null() {
-            return Err(Error::ArgumentsBad("pReserved is not null"));
-        }
-        let given = [
-            args.CreateMutex.is_some(),
-            args.DestroyMutex.is_some(),
-            args.LockMutex.is_some(),
-            args.UnlockMutex.is_some(),
-        ];
-        if given.contains(&true) && given.contains(&false) {
-            return Err(Error::ArgumentsBad("some mutex functions are missing"));
-        }
+    let args = unsafe { arg::optional(args.cast::<CK_C_INITIALIZE_ARGS>()) };
+    let Some(args) = args else { return instance::initialize(None) };
+    if !args.pReserved.is_null() {
+        return Err(Error::ArgumentsBad("pReserved is not null"));
     }
-    instance::initialize()
+    // SAFETY: the caller answers for its functions.
+    let mutex = unsafe { ApplicationMutex::demanded(&args) }?;
+    instance::initialize(mutex)
 }
 
 /// `C_Finalize`.

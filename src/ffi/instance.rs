@@ -1,6 +1,7 @@
 //! The one global of the module: the application's [`Instance`], or nothing.
 
 use super::fork::ForkWord;
+use super::mutex::ApplicationMutex;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::entropy::OsEntropy;
@@ -22,13 +23,14 @@ static INSTANCE: ArcSwapOption<Instance> = ArcSwapOption::const_empty();
 pub struct Instance {
     pub module: Module,
     pub log: Logger,
+    pub mutex: Option<ApplicationMutex>,
     process: ForkWord,
     /// Written once, by the call in which a panic was caught.
     failed: AtomicBool,
 }
 
 impl Instance {
-    fn new() -> Result<Self> {
+    fn new(mutex: Option<ApplicationMutex>) -> Result<Self> {
         let clock = Arc::new(SystemClock);
         let pid = std::process::id();
         // Until the configuration says where to log, its own faults go here.
@@ -46,7 +48,8 @@ impl Instance {
         let module = Self::open(&config, clock).inspect_err(|error| {
             log.record(Level::Error, format_args!("C_Initialize: {error}"));
         })?;
-        Ok(Self { module, log, process: ForkWord::new()?, failed: AtomicBool::new(false) })
+        let process = ForkWord::new()?;
+        Ok(Self { module, log, mutex, process, failed: AtomicBool::new(false) })
     }
 
     fn open(config: &Config, clock: Arc<SystemClock>) -> Result<Module> {
@@ -82,12 +85,12 @@ pub fn current() -> Result<Guard<Option<Arc<Instance>>>> {
 
 /// `C_Initialize`. Of two at once one succeeds. In the child of a `fork` the
 /// parent's instance is left alone and replaced.
-pub fn initialize() -> Result<()> {
+pub fn initialize(mutex: Option<ApplicationMutex>) -> Result<()> {
     let before = INSTANCE.load_full();
     if before.as_ref().is_some_and(|instance| instance.process.is_ours()) {
         return Err(Error::CryptokiAlreadyInitialized);
     }
-    let new = Arc::new(Instance::new()?);
+    let new = Arc::new(Instance::new(mutex)?);
     let replaced = INSTANCE.compare_and_swap(&before, Some(new));
     let unchanged = match (&*replaced, &before) {
         (Some(replaced), Some(before)) => Arc::ptr_eq(replaced, before),

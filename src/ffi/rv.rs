@@ -40,6 +40,7 @@ pub const fn of(error: &Error) -> CK_RV {
         | Error::RecordDamaged(_)
         | Error::StoreDamaged { .. }
         | Error::StoreIo { .. } => CKR_DEVICE_ERROR,
+        Error::SessionAsyncNotSupported => CKR_SESSION_ASYNC_NOT_SUPPORTED,
         Error::SessionCount => CKR_SESSION_COUNT,
         Error::SessionExists => CKR_SESSION_EXISTS,
         Error::SessionHandleInvalid(_) => CKR_SESSION_HANDLE_INVALID,

@@ -24,6 +24,9 @@ pub unsafe fn open(
     if flags & CKF_SERIAL_SESSION == 0 {
         return Err(Error::SessionParallelNotSupported);
     }
+    if flags & CKF_ASYNC_SESSION != 0 {
+        return Err(Error::SessionAsyncNotSupported);
+    }
     let handle = module.open_session(SlotId(slot), flags & CKF_RW_SESSION != 0)?;
     // SAFETY: the caller answers for `session`.
     unsafe { arg::put(session, handle.0) }
