@@ -177,7 +177,6 @@ impl Object {
                 return Err(Error::AttributeSensitive(attribute));
             }
             AttributeType::Value => self.value.expose().to_vec(),
-            AttributeType::ValueLen => self.value_len().to_ne_bytes().to_vec(),
             AttributeType::KeyGenMechanism if !self.attributes.contains_key(&attribute) => {
                 UNAVAILABLE.to_ne_bytes().to_vec()
             }
@@ -186,11 +185,16 @@ impl Object {
         Ok(Zeroizing::new(bytes))
     }
 
-    /// The size that `C_GetObjectSize` reports: the bytes of all attributes.
+    /// The size that `C_GetObjectSize` reports: the bytes of all attributes,
+    /// those of a key's value also where the value itself has not been opened.
     #[must_use]
     pub fn size(&self) -> usize {
         let attributes: usize = self.attributes.values().map(|value| value.to_bytes().len()).sum();
-        attributes + self.value.len()
+        let value = match self.attributes.get(&AttributeType::ValueLen) {
+            Some(AttributeValue::Ulong(length)) => usize::try_from(*length).unwrap_or(0),
+            _ => self.value.len(),
+        };
+        attributes + value
     }
 
     /// The object with its value, which was stored apart from it.
@@ -198,10 +202,5 @@ impl Object {
     pub fn with_value(mut self, value: SecretBytes) -> Self {
         self.value = value;
         self
-    }
-
-    fn value_len(&self) -> Ulong {
-        // Values are bounded far below the width of a CK_ULONG.
-        Ulong::try_from(self.value.len()).unwrap_or(UNAVAILABLE)
     }
 }

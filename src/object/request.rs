@@ -90,9 +90,8 @@ impl NewObject {
                 return Err(Error::TemplateInconsistent(attribute));
             }
         }
-        // The attribute is derived from the value and therefore not kept.
-        let length = match new.attributes.remove(&AttributeType::ValueLen) {
-            Some(AttributeValue::Ulong(length)) => usize::try_from(length).ok(),
+        let length = match new.attributes.get(&AttributeType::ValueLen) {
+            Some(AttributeValue::Ulong(length)) => usize::try_from(*length).ok(),
             _ => None,
         };
         let length = length
@@ -191,6 +190,9 @@ impl NewObject {
     ) -> Result<Object> {
         let Contribution { unique_id, check_value, now } = contribution;
         if self.class == ObjectClass::SecretKey {
+            // Kept, so that the length of a public key is known before a login.
+            let length = Ulong::try_from(value.len()).map_err(|_| Error::HostMemory)?;
+            self.attributes.insert(AttributeType::ValueLen, AttributeValue::Ulong(length));
             let computed = AttributeValue::Bytes(check_value.to_vec());
             match self.attributes.get(&AttributeType::CheckValue) {
                 None => {
