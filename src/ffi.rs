@@ -1,7 +1,7 @@
 //! The C door: every function of PKCS#11 3.2, from the caller's pointers to
 //! [`Module`] and back.
 //!
-//! Every call passes [`call`]: panics are caught, the module must be
+//! Every call passes `call`: panics are caught, the module must be
 //! initialised in this very process, an error becomes the standard's return
 //! value and one line in the log. Chapter files parse arguments, call one
 //! method of [`Module`] and write outputs; pointers are dereferenced in

@@ -5,11 +5,11 @@
 //!
 //! | Kind | Id | Body |
 //! |---|---|---|
-//! | [`HEADER`](record::HEADER) | `token` | label, serial, date: readable by all |
-//! | [`CREDENTIAL`](record::CREDENTIAL) | `so`, `user` | the root key wrapped under that PIN |
-//! | [`SET`](record::SET) | `records` | sealed hash over (kind, id, version) of all bound records |
-//! | [`PRIVATE`](record::PRIVATE) | unique id | an object, sealed |
-//! | [`PUBLIC`](record::PUBLIC) | unique id | an object, its attributes readable by all |
+//! | `HEADER` | `token` | label, serial, date: readable by all |
+//! | `CREDENTIAL` | `so`, `user` | the root key wrapped under that PIN |
+//! | `SET` | `records` | sealed hash over (kind, id, version) of all bound records |
+//! | `PRIVATE` | unique id | an object, sealed |
+//! | `PUBLIC` | unique id | an object, its attributes readable by all |
 //!
 //! What is written after a login is *bound*: sealed, or readable but sealed
 //! against change. A public object that was made without a login is not.

@@ -117,10 +117,27 @@ const TABLE: &[Row] = &[
     },
     Row {
         module: "bin",
+        // As for `ffi`, and the catalogue to list.
         modules: &[
-            "audit", "clock", "config", "host", "log", "module", "policy", "selftest", "token",
+            "audit",
+            "clock",
+            "config",
+            "host",
+            "log",
+            "mechanism::CATALOGUE",
+            "mechanism::Hash",
+            "mechanism::Kind",
+            "mechanism::RawMechanism",
+            "module",
+            "policy",
+            "selftest",
+            "session::Output",
+            "session::Purpose",
+            "session::Room",
+            "store::DirectoryPlace",
+            "token",
         ],
-        crates: &["clap", "nix", "zeroize"],
+        crates: &["clap", "nix", "rpassword", "zeroize"],
     },
 ];
 
@@ -464,9 +481,13 @@ fn environment_clock_and_threads_are_passed_in() {
 }
 
 #[test]
-fn the_administration_program_never_exposes_a_secret() {
-    for source in files(&["src/bin"], ".rs") {
-        assert_eq!(places_of(&source.code(), "expose").count(), 0, "{}", source.path);
+fn the_administration_program_exposes_no_secret_but_the_mac_that_was_asked_for() {
+    let programs = files(&["src/bin"], ".rs");
+    assert!(!programs.is_empty());
+    for source in programs {
+        let code = source.code();
+        let others = places_of(&code, "expose").filter(|&at| !code[..at].ends_with("tag."));
+        assert_eq!(others.count(), 0, "{}", source.path);
     }
 }
 
