@@ -17,7 +17,7 @@ OPTIMISED := $(patsubst tests/%.rs,--test %,$(wildcard tests/api.rs tests/vector
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
 
-demo: toolchain deps ## show the main job with a real client, in a minute or two
+demo: toolchain deps ## show the main job with a real client, in a few minutes
 	@examples/demo.sh
 
 test: toolchain-lints deps lint ## run every check and every test

@@ -54,7 +54,7 @@ cd "$(dirname "$0")/.."
 if [ $# -gt 0 ]; then
     module=$1
 else
-    say "Building Signet (the first time, this takes a minute or two) ..."
+    say "Building Signet (the first time, this takes a few minutes) ..."
     cargo build --locked --release
     target=$(cargo metadata --locked --no-deps --format-version 1 |
         sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
