@@ -256,8 +256,15 @@ impl Token {
         self.access.load().principal
     }
 
-    fn vault(&self) -> Option<Arc<Vault>> {
-        self.access.load().vault.clone()
+    /// What opens records for `principal`: nothing for the public, and an error
+    /// for somebody who is not logged in, perhaps not any more.
+    fn vault_of(&self, principal: Principal) -> Result<Option<Arc<Vault>>> {
+        let access = self.access.load();
+        match principal {
+            Principal::Public => Ok(None),
+            present if present == access.principal => Ok(access.vault.clone()),
+            _ => Err(Error::UserNotLoggedIn),
+        }
     }
 
     fn header(&self) -> Arc<Header> {

@@ -95,7 +95,7 @@ impl Token {
         if !pin.has_valid_length() {
             return Err(Error::PinLenRange);
         }
-        let vault = self.vault().ok_or(Error::UserNotLoggedIn)?;
+        let vault = self.vault_of(principal)?.ok_or(Error::UserNotLoggedIn)?;
         self.put_credential(UserType::User, &vault, pin, None)?;
         self.store.forgive(&id(UserType::User)?)
     }
@@ -137,7 +137,8 @@ impl Token {
                 *expected = present;
             }
             Ok(vec![change])
-        })
+        })?;
+        Ok(())
     }
 
     /// Checks a PIN, counting the attempt, and opens the vault with it.

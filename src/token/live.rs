@@ -54,14 +54,31 @@ impl LiveObject {
         self.complete
     }
 
-    fn retire(&self) {
+    pub(super) fn retire(&self) {
         self.current.store(false, Ordering::Release);
     }
 }
 
-/// Every opened object that somebody still holds.
+/// What the registry had seen when a record was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    sequence: Sequence,
+    logins: u64,
+}
+
+impl Stamp {
+    /// The same with the commit `sequence` seen, and nothing after it.
+    pub const fn and_commit(self, sequence: Sequence) -> Self {
+        Self { sequence, ..self }
+    }
+}
+
+/// Every opened object that somebody still holds, one for each record, so that
+/// whoever holds one learns of changes.
 pub(super) struct Registry {
     sequence: Sequence,
+    /// Logins and logouts so far.
+    logins: u64,
     objects: HashMap<(Kind, RecordId), Weak<LiveObject>>,
     /// Dead entries are swept when there are more entries than this.
     sweep_at: usize,
@@ -71,7 +88,7 @@ impl Registry {
     const SWEEP_MIN: usize = 1024;
 
     pub fn new(sequence: Sequence) -> Self {
-        Self { sequence, objects: HashMap::new(), sweep_at: Self::SWEEP_MIN }
+        Self { sequence, logins: 0, objects: HashMap::new(), sweep_at: Self::SWEEP_MIN }
     }
 
     pub const fn sequence(&self) -> Sequence {
@@ -82,12 +99,35 @@ impl Registry {
         self.objects.get(&(kind, id.clone())).and_then(Weak::upgrade)
     }
 
-    pub fn insert(&mut self, id: RecordId, live: &Arc<LiveObject>) {
+    /// Taken before the vault is chosen and the record is read.
+    pub const fn stamp(&self) -> Stamp {
+        Stamp { sequence: self.sequence, logins: self.logins }
+    }
+
+    /// Keeps what was opened, or gives what another thread has opened instead.
+    /// `None` when there was a commit, a login or a logout since `stamp`: what
+    /// was opened may be outdated and nobody would ever tell.
+    pub fn keep(
+        &mut self,
+        id: RecordId,
+        live: &Arc<LiveObject>,
+        stamp: Stamp,
+    ) -> Option<Arc<LiveObject>> {
+        if self.stamp() != stamp {
+            return None;
+        }
+        if let Some(known) = self.get(live.kind, &id) {
+            if known.complete || !live.complete {
+                return Some(known);
+            }
+            known.retire();
+        }
         if self.objects.len() >= self.sweep_at {
             self.objects.retain(|_, live| live.strong_count() > 0);
             self.sweep_at = Self::SWEEP_MIN.max(2 * self.objects.len());
         }
         self.objects.insert((live.kind, id), Arc::downgrade(live));
+        Some(Arc::clone(live))
     }
 
     /// Retires what has changed; whether the header is among it.
@@ -112,6 +152,7 @@ impl Registry {
 
     /// After a login or a logout: what the vault opens has changed.
     pub fn retire_sealed(&mut self) {
+        self.logins += 1;
         self.retire_if(|live| live.bound);
     }
 

@@ -82,14 +82,19 @@ impl Token {
     ) -> Result<Arc<LiveObject>> {
         authorize(principal, action, Resource::Object(&object))?;
         self.require_writable()?;
-        let vault = self.vault();
+        let stamp = self.registry.lock().stamp();
+        let vault = self.vault_of(principal)?;
         let change = self.put(vault.as_deref(), &object, 0)?;
-        self.commit(vault.as_deref(), &mut |_| Ok(vec![change.clone()]))?;
+        let sequence = self.commit(vault.as_deref(), &mut |_| Ok(vec![change.clone()]))?;
         let kind = kind_of(object.is_private());
         let id = record_id(object.unique_id())?;
         let live = Arc::new(LiveObject::new(object, kind, 1, vault.is_some(), true));
-        self.registry.lock().insert(id, &live);
-        Ok(live)
+        let kept = self.registry.lock().keep(id, &live, stamp.and_commit(sequence));
+        Ok(kept.unwrap_or_else(|| {
+            // Somebody may have changed it already.
+            live.retire();
+            live
+        }))
     }
 
     /// The object with this unique id, if `principal` may see it.
@@ -99,22 +104,40 @@ impl Token {
     pub fn get(&self, principal: Principal, unique_id: &str) -> Result<Option<Arc<LiveObject>>> {
         self.refresh()?;
         let Some(id) = RecordId::new(unique_id) else { return Ok(None) };
-        let vault = self.vault();
         for &kind in visible_kinds(principal) {
-            let known = self.registry.lock().get(kind, &id);
-            let live = match known {
-                Some(live) if live.is_complete() || vault.is_none() => live,
-                _ => {
-                    let Some(record) = self.store.get(kind, &id)? else { continue };
-                    let live = Arc::new(open(&record, vault.as_deref())?);
-                    self.registry.lock().insert(id.clone(), &live);
-                    live
-                }
-            };
-            let resource = Resource::Object(live.object());
-            return Ok(authorize(principal, Action::DescribeKey, resource).ok().map(|()| live));
+            if let Some(live) = self.opened(principal, kind, &id)? {
+                let resource = Resource::Object(live.object());
+                let seen = authorize(principal, Action::DescribeKey, resource).is_ok();
+                return Ok(seen.then_some(live));
+            }
         }
         Ok(None)
+    }
+
+    /// The record as an object, if there is one, opened as far as `principal` can.
+    fn opened(
+        &self,
+        principal: Principal,
+        kind: Kind,
+        id: &RecordId,
+    ) -> Result<Option<Arc<LiveObject>>> {
+        // Once more only when there was a commit or a login meanwhile.
+        loop {
+            let (stamp, known) = {
+                let registry = self.registry.lock();
+                (registry.stamp(), registry.get(kind, id))
+            };
+            let vault = self.vault_of(principal)?;
+            if let Some(live) = known.filter(|live| live.is_complete() || vault.is_none()) {
+                return Ok(Some(live));
+            }
+            let Some(record) = self.store.get(kind, id)? else { return Ok(None) };
+            let live = Arc::new(open(&record, vault.as_deref())?);
+            let kept = self.registry.lock().keep(id.clone(), &live, stamp);
+            if kept.is_some() {
+                return Ok(kept);
+            }
+        }
     }
 
     /// The unique ids of the objects that match `query` and that `principal`
@@ -136,7 +159,7 @@ impl Token {
             };
             return Ok(live.map(named).into_iter().collect());
         }
-        let vault = self.vault();
+        let vault = self.vault_of(principal)?;
         for &kind in visible_kinds(principal) {
             let wanted = query.wanted_flag(AttributeType::Private);
             if wanted.is_some_and(|private| kind != kind_of(private)) {
@@ -210,7 +233,7 @@ impl Token {
     ) -> Result<Option<()>> {
         authorize(principal, action, Resource::Object(live.object()))?;
         self.require_writable()?;
-        let vault = self.vault();
+        let vault = self.vault_of(principal)?;
         // Only a session that can bind a record again may touch a bound one.
         if live.bound && vault.is_none() {
             return Err(Error::UserNotLoggedIn);

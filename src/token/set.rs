@@ -4,7 +4,7 @@ use super::record::{CREDENTIAL, HEADER, PRIVATE, PUBLIC, SET, to_vec};
 use super::{Token, objects, record_id};
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
-use crate::store::{Change, Kind, Reader, Record};
+use crate::store::{Change, Kind, Reader, Record, Sequence};
 use crate::vault::{Place, SetHash, Vault};
 
 const ID: &str = "records";
@@ -77,21 +77,23 @@ fn updated(vault: &Vault, mut hash: SetHash, changes: &[Change]) -> Result<SetHa
 
 impl Token {
     /// Commits changes of bound records, the set hash with them. Without a
-    /// vault the records are unbound and the set does not count them.
+    /// vault the records are unbound and the set does not count them. The
+    /// commit's number, which this token has then seen.
     pub(super) fn commit(
         &self,
         vault: Option<&Vault>,
         change: &mut dyn FnMut(&dyn Reader) -> Result<Vec<Change>>,
-    ) -> Result<()> {
-        self.store.write(&mut |reader| {
+    ) -> Result<Sequence> {
+        let sequence = self.store.write(&mut |reader| {
             let mut changes = change(reader)?;
-            if let Some(vault) = vault {
+            if let Some(vault) = vault.filter(|_| !changes.is_empty()) {
                 let set = next(vault, reader, &changes, &*self.surroundings.entropy)?;
                 changes.extend(set);
             }
             Ok(changes)
         })?;
-        self.refresh()
+        self.refresh()?;
+        Ok(sequence)
     }
 
     /// Opens every record and compares the whole with the set hash: finds what
@@ -101,7 +103,7 @@ impl Token {
     /// # Errors
     /// [`Error::UserNotLoggedIn`] without a login; the store could not be read.
     pub fn check(&self) -> Result<Vec<Finding>> {
-        let vault = self.vault().ok_or(Error::UserNotLoggedIn)?;
+        let vault = self.access.load().vault.clone().ok_or(Error::UserNotLoggedIn)?;
         let mut findings = Vec::new();
         let mut hash = SetHash::default();
         for kind in [HEADER, CREDENTIAL, PRIVATE, PUBLIC] {

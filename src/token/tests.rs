@@ -1,9 +1,12 @@
 //! The token over both kinds of store.
 
 mod credentials;
+mod freshness;
 mod life;
 mod objects;
+mod read_only;
 mod searching;
+mod wrapped;
 
 use super::*;
 use crate::clock::ManualClock;

@@ -1,0 +1,183 @@
+//! A store that lets a test act between two steps of the token, or that
+//! refuses to be written.
+
+use super::*;
+use crate::store::{
+    Attempts, Changes, Cursor, Generation, Kind, Page, Presence, Reader, Record, Reservation, Tag,
+};
+use parking_lot::Mutex;
+use std::sync::atomic::AtomicBool;
+
+type Step = Box<dyn FnOnce() + Send>;
+
+/// Passes everything on.
+pub(in crate::token) struct Wrapped {
+    store: Arc<dyn Store>,
+    /// Run once, after the next look-up of a record outside a commit.
+    after_get: Mutex<Option<Step>>,
+    /// Run once, after the next commit.
+    after_write: Mutex<Option<Step>>,
+    /// Run once, after the next page of a search.
+    after_find: Mutex<Option<Step>>,
+    read_only: AtomicBool,
+}
+
+/// The one store of a world, wrapped.
+pub(in crate::token) struct WrappedPlace {
+    place: Arc<dyn Place>,
+    pub store: Arc<Wrapped>,
+}
+
+impl WrappedPlace {
+    pub fn new(world: &World) -> Self {
+        let place = world.other_place();
+        let store = Wrapped {
+            store: place.open(SLOT.number()).unwrap(),
+            after_get: Mutex::default(),
+            after_write: Mutex::default(),
+            after_find: Mutex::default(),
+            read_only: AtomicBool::new(false),
+        };
+        Self { place, store: Arc::new(store) }
+    }
+
+    /// The token through the wrapped store.
+    pub fn open(&self, world: &World, settings: Settings) -> Token {
+        Token::open(self, SLOT, &world.surroundings(), settings).unwrap()
+    }
+}
+
+impl Wrapped {
+    pub fn after_get(&self, step: impl FnOnce() + Send + 'static) {
+        *self.after_get.lock() = Some(Box::new(step));
+    }
+
+    pub fn after_write(&self, step: impl FnOnce() + Send + 'static) {
+        *self.after_write.lock() = Some(Box::new(step));
+    }
+
+    pub fn after_find(&self, step: impl FnOnce() + Send + 'static) {
+        *self.after_find.lock() = Some(Box::new(step));
+    }
+
+    pub fn make_read_only(&self) {
+        self.read_only.store(true, Ordering::SeqCst);
+    }
+
+    fn run(step: &Mutex<Option<Step>>) {
+        // Taken out first: the step may come here again.
+        let step = step.lock().take();
+        if let Some(step) = step {
+            step();
+        }
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.read_only.load(Ordering::SeqCst)
+    }
+
+    fn refused(&self) -> Error {
+        Error::StoreReadOnly("wrapped".into())
+    }
+}
+
+impl Place for WrappedPlace {
+    fn slots(&self) -> Result<Vec<u64>> {
+        self.place.slots()
+    }
+
+    fn open(&self, _: u64) -> Result<Arc<dyn Store>> {
+        Ok(Arc::<Wrapped>::clone(&self.store))
+    }
+
+    fn create(&self, slot: u64, first: Vec<Change>) -> Result<Arc<dyn Store>> {
+        self.place.create(slot, first)
+    }
+
+    fn remove(&self, slot: u64) -> Result<()> {
+        self.place.remove(slot)
+    }
+}
+
+impl Reader for Wrapped {
+    fn get(&self, kind: Kind, id: &RecordId) -> Result<Option<Record>> {
+        let record = self.store.get(kind, id);
+        Self::run(&self.after_get);
+        record
+    }
+
+    fn find(&self, kind: Kind, tags: &[Tag], after: Option<Cursor>, limit: usize) -> Result<Page> {
+        let page = self.store.find(kind, tags, after, limit);
+        Self::run(&self.after_find);
+        page
+    }
+
+    fn sequence(&self) -> Result<Sequence> {
+        self.store.sequence()
+    }
+}
+
+impl Store for Wrapped {
+    fn generation(&self) -> Generation {
+        self.store.generation()
+    }
+
+    fn changes(&self, since: Sequence) -> Result<Changes> {
+        self.store.changes(since)
+    }
+
+    fn write(
+        &self,
+        change: &mut dyn FnMut(&dyn Reader) -> Result<Vec<Change>>,
+    ) -> Result<Sequence> {
+        if self.is_read_only() {
+            return Err(self.refused());
+        }
+        let sequence = self.store.write(change);
+        Self::run(&self.after_write);
+        sequence
+    }
+
+    fn attempts(&self, credential: &RecordId) -> Result<Attempts> {
+        self.store.attempts(credential)
+    }
+
+    fn reserve(&self, credential: &RecordId, limit: u32) -> Result<Box<dyn Reservation + '_>> {
+        if self.is_read_only() {
+            return Ok(Box::new(Uncounted));
+        }
+        self.store.reserve(credential, limit)
+    }
+
+    fn forgive(&self, credential: &RecordId) -> Result<()> {
+        if self.is_read_only() { Err(self.refused()) } else { self.store.forgive(credential) }
+    }
+
+    fn present(&self) -> Result<Box<dyn Presence>> {
+        self.store.present()
+    }
+
+    fn alone(&self) -> Result<Option<Box<dyn Presence>>> {
+        self.store.alone()
+    }
+
+    fn is_writable(&self) -> bool {
+        !self.is_read_only() && self.store.is_writable()
+    }
+
+    fn abandon(&self) {
+        self.store.abandon();
+    }
+}
+
+struct Uncounted;
+
+impl Reservation for Uncounted {
+    fn succeed(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+
+    fn fail(self: Box<Self>) -> Result<Attempts> {
+        Ok(Attempts::default())
+    }
+}
