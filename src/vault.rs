@@ -121,13 +121,13 @@ impl Vault {
         Ok(tag)
     }
 
-    /// The contribution of one record to the token's set hash.
+    /// The contribution of one record to the token's set hash. `open_part`: what
+    /// of its content no seal protects.
     ///
     /// # Errors
     /// None in practice: HMAC takes keys of every length.
-    pub fn member(&self, place: Place<'_>) -> Result<[u8; 32]> {
-        let version = place.version.to_be_bytes();
-        keyed_hash(&self.set, &[&[place.kind], &version, place.id.as_bytes()])
+    pub fn member(&self, place: Place<'_>, open_part: &[u8]) -> Result<[u8; 32]> {
+        keyed_hash(&self.set, &[&self.associated(place, open_part)])
     }
 
     fn record_key(&self, place: Place<'_>) -> Result<SecretBytes> {
@@ -330,5 +330,23 @@ mod tests {
         assert_ne!(tag, one.tag(2, b"label").unwrap());
         assert_ne!(tag, one.tag(1, b"labeL").unwrap());
         assert_ne!(tag, other.tag(1, b"label").unwrap());
+    }
+
+    #[test]
+    fn members_of_the_set_depend_on_the_place_and_on_what_is_not_sealed() {
+        let vault = vault();
+        let member = vault.member(PLACE, b"open").unwrap();
+        assert_eq!(member, vault.member(PLACE, b"open").unwrap());
+        for place in [
+            Place { kind: 4, ..PLACE },
+            Place { id: "recorD", ..PLACE },
+            Place { version: 2, ..PLACE },
+        ] {
+            assert_ne!(member, vault.member(place, b"open").unwrap());
+        }
+        assert_ne!(member, vault.member(PLACE, b"").unwrap());
+        // Where the name ends and the content begins makes a difference.
+        let shifted = Place { id: "recordo", ..PLACE };
+        assert_ne!(member, vault.member(shifted, b"pen").unwrap());
     }
 }

@@ -4,7 +4,7 @@ use super::record::{CREDENTIAL, HEADER, PRIVATE, PUBLIC, SET, to_vec};
 use super::{Token, objects, record_id};
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
-use crate::store::{Change, Kind, Reader, Record, Sequence};
+use crate::store::{Change, Kind, Reader, Record, RecordId, Sequence};
 use crate::vault::{Place, SetHash, Vault};
 
 const ID: &str = "records";
@@ -14,8 +14,8 @@ const ID: &str = "records";
 pub enum Finding {
     /// This record was edited, swapped or brought from elsewhere.
     Damaged(String),
-    /// Each record opens, but together they are not what was written: one was
-    /// removed, duplicated or rolled back.
+    /// Together the records are not what was written: one was removed, duplicated
+    /// or rolled back, or the header or a credential was edited.
     SetDiffers {
         /// How many records there should be.
         expected: u64,
@@ -26,7 +26,8 @@ pub enum Finding {
 
 /// The set hash of a new token, whose first records are `changes`.
 pub(super) fn first(vault: &Vault, changes: &[Change], entropy: &dyn Entropy) -> Result<Change> {
-    put(vault, updated(vault, SetHash::default(), changes)?, 0, entropy)
+    let nothing = |_: Kind, _: &RecordId| Ok(Vec::new());
+    put(vault, updated(vault, SetHash::default(), &nothing, changes)?, 0, entropy)
 }
 
 /// The change that brings the set hash up to date with `changes`. `None` when
@@ -39,7 +40,11 @@ fn next(
 ) -> Result<Option<Change>> {
     let Some(record) = reader.get(SET, &record_id(ID)?)? else { return Ok(None) };
     let Ok(hash) = open(vault, &record) else { return Ok(None) };
-    put(vault, updated(vault, hash, changes)?, record.version, entropy).map(Some)
+    let present = |kind, id: &RecordId| {
+        let record = reader.get(kind, id)?;
+        Ok(record.map(|record| unsealed(kind, &record.body).to_vec()).unwrap_or_default())
+    };
+    put(vault, updated(vault, hash, &present, changes)?, record.version, entropy).map(Some)
 }
 
 fn open(vault: &Vault, record: &Record) -> Result<SetHash> {
@@ -54,22 +59,44 @@ fn put(vault: &Vault, hash: SetHash, expected: u64, entropy: &dyn Entropy) -> Re
     Ok(Change::Put { kind: SET, id: record_id(ID)?, expected, body, tags: Vec::new() })
 }
 
-fn updated(vault: &Vault, mut hash: SetHash, changes: &[Change]) -> Result<SetHash> {
+/// What of a record's body no seal protects. Objects bind theirs themselves.
+fn unsealed(kind: Kind, body: &[u8]) -> &[u8] {
+    if matches!(kind, HEADER | CREDENTIAL) { body } else { &[] }
+}
+
+fn member(
+    vault: &Vault,
+    kind: Kind,
+    id: &RecordId,
+    version: u64,
+    unsealed: &[u8],
+) -> Result<[u8; 32]> {
+    vault.member(Place { kind: kind.0, id: id.as_str(), version }, unsealed)
+}
+
+/// `hash` after `changes`. `present`: what is unsealed of a record as it is.
+fn updated(
+    vault: &Vault,
+    mut hash: SetHash,
+    present: &dyn Fn(Kind, &RecordId) -> Result<Vec<u8>>,
+    changes: &[Change],
+) -> Result<SetHash> {
     for change in changes {
         let (kind, id, before, after) = match change {
-            Change::Put { kind, id, expected, .. } => (kind, id, *expected, expected + 1),
-            Change::Remove { kind, id, expected } => (kind, id, *expected, 0),
+            Change::Put { kind, id, expected, body, .. } => {
+                (*kind, id, *expected, Some((expected + 1, unsealed(*kind, body))))
+            }
+            Change::Remove { kind, id, expected } => (*kind, id, *expected, None),
             Change::Clear => {
                 hash = SetHash::default();
                 continue;
             }
         };
-        let member = |version| vault.member(Place { kind: kind.0, id: id.as_str(), version });
         if before > 0 {
-            hash.remove(&member(before)?);
+            hash.remove(&member(vault, kind, id, before, &present(kind, id)?)?);
         }
-        if after > 0 {
-            hash.insert(&member(after)?);
+        if let Some((version, unsealed)) = after {
+            hash.insert(&member(vault, kind, id, version, unsealed)?);
         }
     }
     Ok(hash)
@@ -104,51 +131,65 @@ impl Token {
     /// [`Error::UserNotLoggedIn`] without a login; the store could not be read.
     pub fn check(&self) -> Result<Vec<Finding>> {
         let vault = self.access.load().vault.clone().ok_or(Error::UserNotLoggedIn)?;
+        let before = self.store.sequence()?;
+        let findings = examine(&vault, &*self.store)?;
+        if findings.is_empty() || !self.store.is_writable() || self.store.sequence()? == before {
+            return Ok(findings);
+        }
+        // Others have written meanwhile, so what was read never was one state: once
+        // more, and they wait.
         let mut findings = Vec::new();
-        let mut hash = SetHash::default();
-        for kind in [HEADER, CREDENTIAL, PRIVATE, PUBLIC] {
-            self.check_kind(&vault, kind, &mut hash, &mut findings)?;
-        }
-        let stored = self.store.get(SET, &record_id(ID)?)?;
-        match stored.map(|record| open(&vault, &record)) {
-            Some(Ok(expected)) if expected == hash => {}
-            Some(Ok(expected)) => findings
-                .push(Finding::SetDiffers { expected: expected.count(), found: hash.count() }),
-            Some(Err(_)) | None => findings.push(Finding::Damaged(ID.into())),
-        }
+        self.store.write(&mut |reader| {
+            findings = examine(&vault, reader)?;
+            Ok(Vec::new())
+        })?;
         Ok(findings)
     }
+}
 
-    fn check_kind(
-        &self,
-        vault: &Vault,
-        kind: Kind,
-        hash: &mut SetHash,
-        findings: &mut Vec<Finding>,
-    ) -> Result<()> {
-        let mut after = None;
-        loop {
-            let page = self.store.find(kind, &[], after, 256)?;
-            for record in &page.records {
-                let bound = match kind {
-                    PRIVATE | PUBLIC => match objects::open(record, Some(vault)) {
-                        Ok(live) => live.bound,
-                        Err(_) => {
-                            findings.push(Finding::Damaged(record.id.as_str().to_owned()));
-                            true
-                        }
-                    },
-                    _ => true,
-                };
-                if bound {
-                    let (id, version) = (record.id.as_str(), record.version);
-                    hash.insert(&vault.member(Place { kind: kind.0, id, version })?);
-                }
+fn examine(vault: &Vault, reader: &dyn Reader) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let mut hash = SetHash::default();
+    for kind in [HEADER, CREDENTIAL, PRIVATE, PUBLIC] {
+        examine_kind(vault, reader, kind, &mut hash, &mut findings)?;
+    }
+    let stored = reader.get(SET, &record_id(ID)?)?;
+    match stored.map(|record| open(vault, &record)) {
+        Some(Ok(expected)) if expected == hash => {}
+        Some(Ok(expected)) => {
+            findings.push(Finding::SetDiffers { expected: expected.count(), found: hash.count() })
+        }
+        Some(Err(_)) | None => findings.push(Finding::Damaged(ID.into())),
+    }
+    Ok(findings)
+}
+
+fn examine_kind(
+    vault: &Vault,
+    reader: &dyn Reader,
+    kind: Kind,
+    hash: &mut SetHash,
+    findings: &mut Vec<Finding>,
+) -> Result<()> {
+    let mut after = None;
+    loop {
+        let page = reader.find(kind, &[], after, 256)?;
+        for record in &page.records {
+            let bound = match kind {
+                PRIVATE | PUBLIC => objects::open(record, Some(vault)).map(|live| live.bound),
+                _ => Ok(true),
+            };
+            if bound.is_err() {
+                findings.push(Finding::Damaged(record.id.as_str().to_owned()));
             }
-            after = page.next;
-            if after.is_none() {
-                return Ok(());
+            if bound.unwrap_or(true) {
+                let Record { id, version, body, .. } = record;
+                hash.insert(&member(vault, kind, id, *version, unsealed(kind, body))?);
             }
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(());
         }
     }
 }

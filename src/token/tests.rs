@@ -2,10 +2,12 @@
 
 mod credentials;
 mod freshness;
+mod integrity;
 mod life;
 mod objects;
 mod read_only;
 mod searching;
+mod secrecy;
 mod wrapped;
 
 use super::*;

@@ -17,8 +17,8 @@ pub(in crate::token) struct Wrapped {
     after_get: Mutex<Option<Step>>,
     /// Run once, after the next commit.
     after_write: Mutex<Option<Step>>,
-    /// Run once, after the next page of a search.
-    after_find: Mutex<Option<Step>>,
+    /// Run after every page of records of this kind.
+    after_find: Mutex<Option<(Kind, Box<dyn FnMut() + Send>)>>,
     read_only: AtomicBool,
 }
 
@@ -56,8 +56,8 @@ impl Wrapped {
         *self.after_write.lock() = Some(Box::new(step));
     }
 
-    pub fn after_find(&self, step: impl FnOnce() + Send + 'static) {
-        *self.after_find.lock() = Some(Box::new(step));
+    pub fn after_find(&self, kind: Kind, step: impl FnMut() + Send + 'static) {
+        *self.after_find.lock() = Some((kind, Box::new(step)));
     }
 
     pub fn make_read_only(&self) {
@@ -108,7 +108,9 @@ impl Reader for Wrapped {
 
     fn find(&self, kind: Kind, tags: &[Tag], after: Option<Cursor>, limit: usize) -> Result<Page> {
         let page = self.store.find(kind, tags, after, limit);
-        Self::run(&self.after_find);
+        if let Some((_, step)) = self.after_find.lock().as_mut().filter(|(of, _)| *of == kind) {
+            step();
+        }
         page
     }
 
