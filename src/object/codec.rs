@@ -195,7 +195,11 @@ mod tests {
     fn the_value_can_be_left_out() {
         let bytes = encode(&key(), false).unwrap();
         assert!(!bytes.expose().windows(8).any(|window| window == [7; 8]));
-        assert!(decode(bytes.expose()).unwrap().value.is_empty());
+        let back = decode(bytes.expose()).unwrap();
+        assert!(back.value.is_empty());
+        let length = back.read(AttributeType::ValueLen.to_ck()).unwrap();
+        assert_eq!(*length, Ulong::to_ne_bytes(32), "it is known all the same");
+        assert_eq!(back.size(), key().size());
     }
 
     #[test]

@@ -33,6 +33,8 @@ fn a_public_key_is_described_without_a_login_but_has_no_value_then() {
             assert_eq!(label_of(&live), "k");
             assert!(!live.is_complete());
             assert!(live.object().value().is_empty());
+            let length = live.object().read(AttributeType::ValueLen.to_ck()).unwrap();
+            assert_eq!(*length, Ulong::to_ne_bytes(20), "the length is no secret");
             let change = relabel(&token, &live, "other");
             assert_eq!(change, Err(Error::UserNotLoggedIn));
             assert_eq!(token.remove(Principal::Public, &live), Err(Error::UserNotLoggedIn));

@@ -71,6 +71,7 @@ fn without_a_login_public_objects_are_found_and_no_others() {
         assert_eq!(found(&token, &[(AttributeType::Id, b"1")]), ["c"]);
         assert!(found(&token, &[(AttributeType::Label, b"a")]).is_empty());
         assert!(found(&token, &[(AttributeType::Private, TRUE)]).is_empty());
+        assert_eq!(found(&token, &[(AttributeType::ValueLen, &number(20))]), ["c"]);
     });
 }
 

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use std::sync::atomic::AtomicBool;
 
 type Step = Box<dyn FnOnce() + Send>;
+type EveryTime = Box<dyn FnMut() + Send>;
 
 /// Passes everything on.
 pub(in crate::token) struct Wrapped {
@@ -18,7 +19,7 @@ pub(in crate::token) struct Wrapped {
     /// Run once, after the next commit.
     after_write: Mutex<Option<Step>>,
     /// Run after every page of records of this kind.
-    after_find: Mutex<Option<(Kind, Box<dyn FnMut() + Send>)>>,
+    after_find: Mutex<Option<(Kind, EveryTime)>>,
     read_only: AtomicBool,
 }
 
