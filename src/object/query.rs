@@ -3,17 +3,27 @@
 use super::{Object, rules};
 use crate::error::Result;
 use crate::types::{AttributeType, AttributeValue, ObjectClass, Shape, Template};
+use zeroize::Zeroizing;
 
 /// A checked search template: exact matches, all of which must hold.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Query {
-    wanted: Vec<(AttributeType, Vec<u8>)>,
+    /// Wiped: a caller may look for a key by its value.
+    wanted: Vec<(AttributeType, Zeroizing<Vec<u8>>)>,
     nothing: bool,
+}
+
+/// Prints the attributes without the values: one may be a key.
+impl std::fmt::Debug for Query {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.wanted.iter().map(|(attribute, _)| attribute)).finish()
+    }
 }
 
 impl Query {
     /// Reads a search template. An attribute that no object of this token has
-    /// makes the query match nothing; programs probe for such attributes.
+    /// makes the query match nothing; programs probe for such attributes. So do
+    /// two values for one attribute.
     ///
     /// # Errors
     /// [`AttributeValueInvalid`](crate::error::Error::AttributeValueInvalid) for a flag or a number of a wrong size.
@@ -32,7 +42,10 @@ impl Query {
                 let shape = shape.unwrap_or(Shape::Bytes);
                 AttributeValue::parse(attribute, shape, raw.value)?;
             }
-            query.wanted.push((attribute, raw.value.to_vec()));
+            match query.wanted(attribute) {
+                None => query.wanted.push((attribute, raw.value.to_vec().into())),
+                Some(first) => query.nothing |= first != raw.value,
+            }
         }
         Ok(query)
     }
@@ -40,7 +53,7 @@ impl Query {
     /// The value that an attribute must have, where the query names one.
     #[must_use]
     pub fn wanted(&self, attribute: AttributeType) -> Option<&[u8]> {
-        self.wanted.iter().find(|(named, _)| *named == attribute).map(|(_, value)| &**value)
+        self.wanted.iter().find(|(named, _)| *named == attribute).map(|(_, value)| value.as_slice())
     }
 
     /// A flag that must have this value, where the query names one.
@@ -70,7 +83,7 @@ impl Query {
     pub fn matches(&self, object: &Object) -> bool {
         !self.nothing
             && self.wanted.iter().all(|(attribute, value)| {
-                object.read(attribute.to_ck()).is_ok_and(|has| *has == *value)
+                object.read(attribute.to_ck()).is_ok_and(|has| has == *value)
             })
     }
 }
@@ -80,7 +93,7 @@ impl Query {
     /// Asks for an attribute's value as well.
     #[must_use]
     pub fn with(mut self, attribute: AttributeType, value: &AttributeValue) -> Self {
-        self.wanted.push((attribute, value.to_bytes()));
+        self.wanted.push((attribute, value.to_bytes().into()));
         self
     }
 
@@ -88,5 +101,49 @@ impl Query {
     #[must_use]
     pub fn class(self, class: ObjectClass) -> Self {
         self.with(AttributeType::Class, &AttributeValue::Ulong(class.to_ck()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::types::RawAttribute;
+
+    fn parse(wanted: &[(AttributeType, &[u8])]) -> Result<Query> {
+        let template: Vec<_> = wanted
+            .iter()
+            .map(|(attribute, value)| RawAttribute { number: attribute.to_ck(), value })
+            .collect();
+        Query::parse(&template)
+    }
+
+    #[test]
+    fn one_attribute_with_two_values_matches_nothing() {
+        let label = AttributeType::Label;
+        assert!(parse(&[(label, b"a"), (label, b"b")]).unwrap().matches_nothing());
+        let twice = parse(&[(label, b"a"), (label, b"a")]).unwrap();
+        assert!(!twice.matches_nothing());
+        assert_eq!(twice.wanted(label), Some(&b"a"[..]));
+    }
+
+    #[test]
+    fn debug_output_holds_no_value() {
+        let query = parse(&[(AttributeType::Value, b"secret")]).unwrap();
+        assert_eq!(format!("{query:?}"), "{Value}");
+    }
+
+    #[test]
+    fn flags_and_numbers_have_their_size() {
+        for (attribute, value) in [
+            (AttributeType::Token, &[][..]),
+            (AttributeType::Token, &[2]),
+            (AttributeType::Private, &[1, 0]),
+            (AttributeType::Class, &[4]),
+            (AttributeType::ValueLen, &[0; 3]),
+        ] {
+            let refused = parse(&[(attribute, value)]).unwrap_err();
+            assert_eq!(refused, Error::AttributeValueInvalid(attribute));
+        }
     }
 }

@@ -144,7 +144,8 @@ impl Token {
     /// may see, oldest first within each visibility, and whether each is private.
     ///
     /// # Errors
-    /// The store could not be read. Damaged records are passed over.
+    /// The store could not be read. Damaged records are passed over; only one
+    /// that is asked for by its unique id is [`Error::RecordDamaged`].
     pub fn find(&self, principal: Principal, query: &Query) -> Result<Vec<(String, bool)>> {
         self.refresh()?;
         let mut found = Vec::new();
@@ -153,7 +154,7 @@ impl Token {
         }
         if let Some(id) = query.wanted(AttributeType::UniqueId) {
             let id = std::str::from_utf8(id).unwrap_or_default();
-            let live = self.get(principal, id)?.filter(|live| query.matches(live.object()));
+            let live = self.get(principal, id)?.filter(|live| matches(principal, query, live));
             let named = |live: Arc<LiveObject>| {
                 (live.object().unique_id().to_owned(), live.object().is_private())
             };
@@ -176,7 +177,7 @@ impl Token {
                 for record in &page.records {
                     if query.needs_only(INDEXED.iter().map(|(attribute, _)| *attribute))
                         || open(record, vault.as_deref())
-                            .is_ok_and(|live| query.matches(live.object()))
+                            .is_ok_and(|live| matches(principal, query, &live))
                     {
                         found.push((record.id.as_str().to_owned(), kind == PRIVATE));
                     }
@@ -286,6 +287,15 @@ impl Token {
             .collect::<Result<_>>()?;
         Ok(Change::Put { kind, id, expected, body: to_vec(&body)?, tags })
     }
+}
+
+/// Whether the object is what `query` asks for; who may not read its value
+/// cannot find it by that either.
+fn matches(principal: Principal, query: &Query, live: &LiveObject) -> bool {
+    let resource = Resource::Object(live.object());
+    query.matches(live.object())
+        && (query.wanted(AttributeType::Value).is_none()
+            || authorize(principal, Action::ReadValue, resource).is_ok())
 }
 
 /// The kinds of object that `principal` can see at all.

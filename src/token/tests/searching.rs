@@ -109,3 +109,18 @@ fn attributes_that_no_object_has_match_nothing() {
     let unknown = Query::parse(&[RawAttribute { number: 0x8000_1234, value: b"" }]).unwrap();
     assert!(token.find(Principal::Owner, &unknown).unwrap().is_empty());
 }
+
+#[test]
+fn a_value_finds_its_key_only_for_who_may_read_it() {
+    let world = World::in_memory();
+    let token = world.create_for_user();
+    let readable = [(AttributeType::Sensitive, FALSE), (AttributeType::Extractable, TRUE)];
+    insert(&token, key("k", false, &readable));
+    let by_value = [(AttributeType::Value, &b"20 bytes of a secret"[..])];
+    assert_eq!(found(&token, &by_value), ["k"]);
+    token.logout().unwrap();
+    assert!(found(&token, &by_value).is_empty());
+    assert!(found(&token, &[(AttributeType::Value, b"")]).is_empty(), "nor by no value");
+    token.login(UserType::SecurityOfficer, &pin(SO_PIN)).unwrap();
+    assert!(found(&token, &by_value).is_empty());
+}
