@@ -1,5 +1,7 @@
 //! `signet` as the person at the terminal meets it.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

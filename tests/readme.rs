@@ -1,6 +1,8 @@
 //! README.md says what is true: its mechanism table is that of the catalogue,
 //! and the tests that it names exist.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use signet_pkcs11::mechanism::{CATALOGUE, Kind};
 use std::fs;
 use std::path::Path;
