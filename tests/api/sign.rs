@@ -475,15 +475,21 @@ fn null_mechanism_cancels(w: &World) {
     let mac = s.mac(HMAC, key, b"text").unwrap();
     for part in [None, Some(b"forgotten")] {
         s.sign_init(HMAC, key).unwrap();
-        part.map(|part| s.sign_update(part).unwrap());
+        if let Some(part) = part {
+            s.sign_update(part).unwrap();
+        }
         ck!(s.module, C_SignInit(s.handle, null_mut(), CK_INVALID_HANDLE)).unwrap();
         refused(s.sign(b"text"), CKR_OPERATION_NOT_INITIALIZED);
         s.verify_init(HMAC, key).unwrap();
-        part.map(|part| s.verify_update(part).unwrap());
+        if let Some(part) = part {
+            s.verify_update(part).unwrap();
+        }
         ck!(s.module, C_VerifyInit(s.handle, null_mut(), key)).unwrap();
         refused(s.verify(b"text", &mac), CKR_OPERATION_NOT_INITIALIZED);
         s.digest_init(CKM_SHA256).unwrap();
-        part.map(|part| s.digest_update(part).unwrap());
+        if let Some(part) = part {
+            s.digest_update(part).unwrap();
+        }
         ck!(s.module, C_DigestInit(s.handle, null_mut())).unwrap();
         refused(s.digest(b"text"), CKR_OPERATION_NOT_INITIALIZED);
     }
