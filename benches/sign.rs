@@ -5,7 +5,7 @@
 //! Run with `cargo bench --bench sign`; compare medians of one run with each
 //! other, not with those of another machine.
 
-#![allow(unsafe_code, clippy::undocumented_unsafe_blocks, missing_docs)]
+#![allow(unsafe_code, clippy::undocumented_unsafe_blocks, clippy::unwrap_used, missing_docs)]
 
 use cryptoki_sys::*;
 use divan::counter::BytesCount;
