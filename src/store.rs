@@ -297,11 +297,12 @@ pub trait Store: Reader + Send + Sync {
     fn forgive(&self, credential: &RecordId) -> Result<()>;
 
     /// Announces this process: while the answer lives, nobody gets
-    /// [`Store::alone`].
+    /// [`Store::alone`]. `None` while somebody is alone, which does not last: ask
+    /// again. Does not wait.
     ///
     /// # Errors
-    /// The lock file could not be opened, or somebody is [`Store::alone`].
-    fn present(&self) -> Result<Box<dyn Presence>>;
+    /// The lock file could not be opened.
+    fn present(&self) -> Result<Option<Box<dyn Presence>>>;
 
     /// Exclusive presence; `None` while anybody is [`Store::present`], this
     /// process included. Does not wait.

@@ -7,9 +7,11 @@ use crate::error::{Error, Result};
 use crate::policy::Principal;
 use crate::secret::Pin;
 use crate::session::{Cancel, MacOperation, Purpose, Session};
+use crate::store::Presence;
 use crate::token::Token;
 use crate::types::{ObjectHandle, SessionHandle, SlotId, UserType};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What `C_GetSessionInfo` tells.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +42,7 @@ impl Module {
             return Err(Error::SessionReadWriteSoExists);
         }
         if state.presence.is_none() {
-            state.presence = Some(token.store().present()?);
+            state.presence = Some(present(&token)?);
             // It may have been initialised anew before we were present.
             token.refresh()?;
         }
@@ -233,4 +235,18 @@ impl Module {
         };
         session.token.set_pin(user, old, new)
     }
+}
+
+/// Announces this application to everybody who would initialise the token.
+/// Whoever is initialising it now checks a PIN and writes one commit: wait for
+/// that, for five seconds at most.
+fn present(token: &Token) -> Result<Box<dyn Presence>> {
+    const PATIENCE: u32 = 500;
+    for _ in 0..PATIENCE {
+        if let Some(presence) = token.store().present()? {
+            return Ok(presence);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Err(Error::FunctionFailed("another process keeps initialising the token".into()))
 }

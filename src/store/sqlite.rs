@@ -455,12 +455,9 @@ impl Store for SqliteStore {
         self.forget_failures(credential)
     }
 
-    fn present(&self) -> Result<Box<dyn Presence>> {
+    fn present(&self) -> Result<Option<Box<dyn Presence>>> {
         self.check_alive()?;
-        self.presences.enter(false)?.ok_or_else(|| Error::StoreIo {
-            path: self.path.clone(),
-            reason: "the token is being initialised".into(),
-        })
+        self.presences.enter(false)
     }
 
     fn alone(&self) -> Result<Option<Box<dyn Presence>>> {

@@ -14,12 +14,13 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use std::sync::Arc;
 
-/// The attributes that the store can look up. The numbers are stored.
+/// The attributes that the store can look up, the most telling first. The
+/// numbers are stored.
 const INDEXED: [(AttributeType, u8); 4] = [
-    (AttributeType::Class, 1),
-    (AttributeType::KeyType, 2),
-    (AttributeType::Label, 3),
     (AttributeType::Id, 4),
+    (AttributeType::Label, 3),
+    (AttributeType::KeyType, 2),
+    (AttributeType::Class, 1),
 ];
 
 /// An object's body: what everybody may read, and what needs the vault.

@@ -26,13 +26,17 @@ pub struct PinParameters {
 
 impl PinParameters {
     /// The most that a stored record may ask for, so that an edited file
-    /// cannot exhaust the host's memory: 1 GiB.
-    const MEMORY_KIB_MAX: u32 = 1 << 20;
+    /// exhausts neither the host's memory nor anybody's patience. The
+    /// configuration has the same ceilings.
+    const MAX: Self = Self { memory_kib: 1 << 22, iterations: 100, lanes: 64 };
 
     fn argon2(self) -> Result<Argon2<'static>> {
         let refused = |why: String| Error::FunctionFailed(format!("Argon2id: {why}"));
-        if self.memory_kib > Self::MEMORY_KIB_MAX {
-            return Err(refused(format!("{} KiB is too much memory", self.memory_kib)));
+        if self.memory_kib > Self::MAX.memory_kib
+            || self.iterations > Self::MAX.iterations
+            || self.lanes > Self::MAX.lanes
+        {
+            return Err(refused(format!("{self:?} is too much work")));
         }
         let parameters = Params::new(self.memory_kib, self.iterations, self.lanes, Some(KEY_LEN))
             .map_err(|error| refused(error.to_string()))?;
@@ -185,10 +189,17 @@ mod tests {
     }
 
     #[test]
-    fn parameters_of_an_edited_file_cannot_exhaust_memory() {
-        let (_, mut wrapped) = wrapped();
-        wrapped.parameters.memory_kib = u32::MAX;
-        let error = wrapped.unwrap("serial", "user", &Pin::copied(b"1234")).unwrap_err();
-        assert!(matches!(error, Error::FunctionFailed(_)));
+    fn parameters_of_an_edited_file_cannot_exhaust_the_host() {
+        for parameters in [
+            PinParameters { memory_kib: u32::MAX, ..CHEAP },
+            PinParameters { iterations: u32::MAX, ..CHEAP },
+            PinParameters { lanes: u32::MAX, ..CHEAP },
+            PinParameters { memory_kib: 0, ..CHEAP },
+        ] {
+            let (_, mut wrapped) = wrapped();
+            wrapped.parameters = parameters;
+            let error = wrapped.unwrap("serial", "user", &Pin::copied(b"1234")).unwrap_err();
+            assert!(matches!(error, Error::FunctionFailed(_)), "{parameters:?}");
+        }
     }
 }

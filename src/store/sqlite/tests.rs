@@ -240,7 +240,7 @@ fn an_abandoned_store_answers_with_errors_and_closes_nothing_twice() {
     let directory = directory();
     let store = store(&place(directory.path()), &directory);
     commit(&store, &[put("one", 0, b"", &[])]).unwrap();
-    let present = store.present().unwrap();
+    let present = store.present().unwrap().unwrap();
     store.abandon();
     // The descriptors' numbers are given out again, here or to another test.
     let path = directory.path().join("other");

@@ -35,7 +35,7 @@ fn reason(failed: Result<Arc<dyn Store>>) -> String {
 fn every_file_is_private() {
     let (directory, token) = token();
     let store = open(&directory).unwrap();
-    let _present = store.present().unwrap();
+    let _present = store.present().unwrap().unwrap();
     store.reserve(&id("user"), 3).unwrap().succeed().unwrap();
     let mode = |path: &Path| path.symlink_metadata().unwrap().permissions().mode() & 0o7777;
     assert_eq!(mode(&token), 0o700);
@@ -292,7 +292,7 @@ fn several_places_of_one_process_share_a_token() {
     commit(&*first, &[put("new", 0, b"", &[])]).unwrap();
     assert_ne!(second.generation(), generation);
     assert!(second.get(KIND, &id("new")).unwrap().is_some());
-    let present = first.present().unwrap();
+    let present = first.present().unwrap().unwrap();
     assert!(second.alone().unwrap().is_none());
     drop(present);
     let open = first.reserve(&id("user"), 2).unwrap();

@@ -121,7 +121,7 @@ fn part_in_another_test() {
         }
         "be present" => {
             let store = place.open(0).unwrap();
-            let _present = store.present().unwrap();
+            let _present = store.present().unwrap().unwrap();
             say("present");
             wait();
         }
@@ -344,7 +344,7 @@ fn succeeded(child: nix::unistd::Pid) {
 fn fork_and_go_on(parents: &DirectoryPlace, path: &Path) {
     let store = parents.open(0).unwrap();
     commit(&*store, &[put("before", 0, b"", &[])]).unwrap();
-    let present = store.present().unwrap();
+    let present = store.present().unwrap().unwrap();
     let open = store.reserve(&id("user"), 5).unwrap();
     let (mut from_parent, to_child) = pipe().unwrap();
     let (mut from_child, mut to_parent) = pipe().unwrap();

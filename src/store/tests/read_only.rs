@@ -64,7 +64,7 @@ pub(super) fn read(path: &Path, variant: &str) {
     store.reserve(&id("user"), 2).unwrap().succeed().unwrap();
     assert_eq!(failures(&*store, "user"), 1);
     assert_eq!(store.reserve(&id("user"), 1).err(), Some(Error::PinLocked));
-    let present = store.present().unwrap();
+    let present = store.present().unwrap().unwrap();
     assert!(variant == "2" || store.alone().unwrap().is_none());
     drop(present);
     let before = store.generation();

@@ -121,7 +121,7 @@ fn initialising_again_needs_the_present_so_pin_and_counts_wrong_ones() {
 fn nothing_is_initialised_again_while_anybody_is_present() {
     each_place(|world| {
         let (token, other) = (world.create(), world.open());
-        let presence = other.store().present().unwrap();
+        let presence = other.store().present().unwrap().unwrap();
         assert_eq!(token.reinitialize("anew", &pin(SO_PIN)), Err(Error::SessionExists));
         drop(presence);
         token.reinitialize("anew", &pin(SO_PIN)).unwrap();

@@ -156,7 +156,7 @@ impl Store for Wrapped {
         if self.is_read_only() { Err(self.refused()) } else { self.store.forgive(credential) }
     }
 
-    fn present(&self) -> Result<Box<dyn Presence>> {
+    fn present(&self) -> Result<Option<Box<dyn Presence>>> {
         self.store.present()
     }
 
