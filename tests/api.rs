@@ -10,6 +10,7 @@
 mod common;
 
 mod api {
+    pub mod changes;
     pub mod digest;
     pub mod find;
     pub mod general;
@@ -18,10 +19,12 @@ mod api {
     pub mod login;
     pub mod mechanisms;
     pub mod objects;
+    pub mod pins;
     pub mod processes;
     pub mod random;
     pub mod sessions;
     pub mod sign;
+    pub mod sign_init;
     pub mod slots;
     pub mod verify_signature;
 }
@@ -30,13 +33,16 @@ fn main() {
     common::main(&[
         ("general", api::general::CASES),
         ("slots", api::slots::CASES),
+        ("pins", api::pins::CASES),
         ("mechanisms", api::mechanisms::CASES),
         ("sessions", api::sessions::CASES),
         ("login", api::login::CASES),
         ("objects", api::objects::CASES),
+        ("changes", api::changes::CASES),
         ("find", api::find::CASES),
         ("keys", api::keys::CASES),
         ("sign", api::sign::CASES),
+        ("sign_init", api::sign_init::CASES),
         ("verify_signature", api::verify_signature::CASES),
         ("digest", api::digest::CASES),
         ("random", api::random::CASES),
