@@ -17,12 +17,7 @@ pub enum Command {
     /// Generate a key that never leaves the token
     Generate {
         #[command(flatten)]
-        place: Place,
-        #[command(flatten)]
-        name: KeyName,
-        /// generic, or the hash that it is for: sha256, sha512, sha3-256, …
-        #[arg(long = "type", value_name = "TYPE", default_value = "generic", value_parser = key_type)]
-        key_type: KeyType,
+        key: NewKey,
         /// The key's length in bytes, 14 to 512
         #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(14..=512))]
         bytes: u16,
@@ -30,12 +25,7 @@ pub enum Command {
     /// Bring a key in; it cannot be read out again
     Import {
         #[command(flatten)]
-        place: Place,
-        #[command(flatten)]
-        name: KeyName,
-        /// generic, or the hash that it is for: sha256, sha512, sha3-256, …
-        #[arg(long = "type", value_name = "TYPE", default_value = "generic", value_parser = key_type)]
-        key_type: KeyType,
+        key: NewKey,
         /// The file that holds the key; - is standard input
         #[arg(long, value_name = "FILE")]
         file: PathBuf,
@@ -48,6 +38,18 @@ pub enum Command {
         #[command(flatten)]
         place: Place,
     },
+}
+
+/// A key that is to be made.
+#[derive(clap::Args)]
+pub struct NewKey {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    name: KeyName,
+    /// generic, or the hash that it is for: sha256, sha512, sha3-256, …
+    #[arg(long = "type", value_name = "TYPE", default_value = "generic", value_parser = key_type)]
+    key_type: KeyType,
 }
 
 /// Which token, and how to log in.
@@ -63,7 +65,7 @@ pub struct Place {
 pub fn run(command: Command) -> Result<(), Failure> {
     let context = Context::open()?;
     match command {
-        Command::Generate { place, name, key_type, bytes } => {
+        Command::Generate { key: NewKey { place, name, key_type }, bytes } => {
             let login = context.log_in(&place.token, true, &place.pin)?;
             let mut template = named(&login, &name)?;
             template.number(AttributeType::ValueLen, bytes.into());
@@ -72,7 +74,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
             let key = login.module.generate_key(login.session, mechanism, &template.raw())?;
             println!("Generated:\n{}", describe(&login, key)?);
         }
-        Command::Import { place, name, key_type, file, hex } => {
+        Command::Import { key: NewKey { place, name, key_type }, file, hex } => {
             let login = context.log_in(&place.token, true, &place.pin)?;
             let mut template = named(&login, &name)?;
             template.number(AttributeType::Class, ObjectClass::SecretKey.to_ck());
