@@ -11,7 +11,11 @@ mod common;
 
 use common::*;
 use cryptoki_sys::*;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, fork};
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 const FAILS: Reference = unasked("SoftHSM2 fails some of these runs and not others");
@@ -27,6 +31,12 @@ cases! {
     threads_share_one_key softhsm2: FAILS,
     threads_come_and_go softhsm2: FAILS,
     processes_log_in_together softhsm2: FAILS,
+    processes_start_together softhsm2: FAILS,
+    threads_initialise_at_once softhsm2: FAILS,
+    finalise_comes_during_other_calls softhsm2: FAILS,
+    fork_comes_while_threads_sign softhsm2: FAILS,
+    fork_comes_while_threads_write softhsm2: FAILS,
+    logins_at_one_token_do_not_disturb_another softhsm2: FAILS,
 }
 
 fn main() {
@@ -171,4 +181,202 @@ fn processes_log_in_together(w: &World) {
     others.into_iter().for_each(Other::join);
     let flags = w.module().token_flags(slot);
     assert_eq!(flags & (CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_LOCKED), 0);
+}
+
+/// Design §10: "processes starting together", and each makes a token's first keys.
+fn processes_start_together(w: &World) {
+    const CROWD: usize = 32;
+    if let Some(part) = w.part() {
+        w.say("ready");
+        w.hear();
+        w.start();
+        let s = w.user_again();
+        let template = template![CKA_VALUE_LEN => 32, CKA_TOKEN => true, CKA_LABEL => part];
+        s.generate(CKM_GENERIC_SECRET_KEY_GEN, &template).unwrap();
+        w.module().finalize().unwrap();
+        return;
+    }
+    let s = w.user();
+    let mut others: Vec<_> = (0..CROWD).map(|number| w.other(&number.to_string())).collect();
+    for other in &mut others {
+        assert_eq!(other.hear(), "ready");
+    }
+    for other in &mut others {
+        other.say("go");
+    }
+    others.into_iter().for_each(Other::join);
+    assert_eq!(s.find(&template![CKA_CLASS => CKO_SECRET_KEY]).unwrap().len(), CROWD);
+}
+
+/// §5.4.1: one C_Initialize succeeds, the others are told.
+fn threads_initialise_at_once(w: &World) {
+    for _ in 0..20 {
+        let answers: Vec<Rv> = thread::scope(|scope| {
+            let all: Vec<_> =
+                (0..THREADS).map(|_| scope.spawn(|| w.module().initialize())).collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        let told = Err(Ckr(CKR_CRYPTOKI_ALREADY_INITIALIZED));
+        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+        assert_eq!(answers.iter().filter(|answer| **answer == told).count(), THREADS - 1);
+        w.module().finalize().unwrap();
+    }
+}
+
+/// What a call may answer when the module is finalised under its hands.
+const GONE: &[CK_RV] = &[
+    CKR_CRYPTOKI_NOT_INITIALIZED,
+    CKR_SESSION_HANDLE_INVALID,
+    CKR_SESSION_CLOSED,
+    CKR_KEY_HANDLE_INVALID,
+    CKR_OPERATION_NOT_INITIALIZED,
+    CKR_USER_NOT_LOGGED_IN,
+    CKR_SLOT_ID_INVALID,
+];
+
+/// Design §8: "C_Finalize during other calls" is safe: each call ends, well or
+/// with the news; none crashes, none hangs, no MAC is wrong.
+fn finalise_comes_during_other_calls(w: &World) {
+    w.user();
+    w.module().finalize().unwrap();
+    for _ in 0..10 {
+        w.start();
+        let s = w.user_again();
+        let template = template![CKA_VALUE_LEN => 32];
+        let key = s.generate(CKM_GENERIC_SECRET_KEY_GEN, &template).unwrap();
+        let expected = s.mac(CKM_SHA256_HMAC, key, b"text").unwrap();
+        let at_work = std::sync::Barrier::new(THREADS + 1);
+        thread::scope(|scope| {
+            for number in 0..THREADS {
+                let (at_work, expected) = (&at_work, &expected);
+                scope.spawn(move || {
+                    let s = s.another(RW).unwrap();
+                    at_work.wait();
+                    loop {
+                        let answer = if number % 2 == 0 {
+                            s.mac(CKM_SHA256_HMAC, key, b"text")
+                                .map(|mac| assert_eq!(mac, *expected))
+                        } else {
+                            let made = template![CKA_VALUE_LEN => 32, CKA_TOKEN => true];
+                            s.generate(CKM_GENERIC_SECRET_KEY_GEN, &made).map(|_| ())
+                        };
+                        if answer.is_err() {
+                            return refused_any(answer, GONE);
+                        }
+                    }
+                });
+            }
+            at_work.wait();
+            w.module().finalize().unwrap();
+        });
+    }
+    w.start();
+    let s = w.user_again();
+    for key in s.find(&template![CKA_CLASS => CKO_SECRET_KEY]).unwrap() {
+        s.mac(CKM_SHA256_HMAC, key, b"text").unwrap();
+    }
+}
+
+/// Runs `work` in threads over and over, forks meanwhile, and lets each child
+/// begin anew: whether it got the MACs it should.
+fn fork_among_threads(
+    w: &World,
+    forks: usize,
+    work: impl Fn(&Session<'_>, CK_OBJECT_HANDLE) + Sync,
+) -> Vec<bool> {
+    let s = w.user();
+    let template = template![CKA_VALUE_LEN => 32, CKA_TOKEN => true, CKA_LABEL => "shared"];
+    let key = s.generate(CKM_GENERIC_SECRET_KEY_GEN, &template).unwrap();
+    let expected = s.mac(CKM_SHA256_HMAC, key, b"text").unwrap();
+    let enough = AtomicBool::new(false);
+    let children = thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let s = s.another(RW).unwrap();
+                while !enough.load(Ordering::Relaxed) {
+                    work(&s, key);
+                }
+            });
+        }
+        let children: Vec<_> = (0..forks).map(|_| forked(w, &expected)).collect();
+        enough.store(true, Ordering::Relaxed);
+        children
+    });
+    let judged = children.into_iter().map(|ended| match ended {
+        WaitStatus::Exited(_, 0) => true,
+        WaitStatus::Exited(_, 1) => false,
+        other => panic!("the child of fork: {other:?}"),
+    });
+    let judged = judged.collect();
+    assert_eq!(s.mac(CKM_SHA256_HMAC, key, b"text").unwrap(), expected);
+    judged
+}
+
+/// A child of fork: it exits with 0 when it was told of its state, began anew and
+/// made the MAC of its parent, and with 1 when it was refused.
+fn forked(w: &World, expected: &[u8]) -> WaitStatus {
+    let begin_anew = || {
+        refused(w.module().slots(true), CKR_CRYPTOKI_NOT_INITIALIZED);
+        w.module().initialize()?;
+        let slot = *w.module().slots(true)?.first().expect("the token's slot");
+        let s = Session::open(w.module(), slot, RW)?;
+        s.login(CKU_USER, USER_PIN)?;
+        let keys = s.find(&template![CKA_LABEL => "shared"])?;
+        assert_eq!(s.mac(CKM_SHA256_HMAC, keys[0], b"text")?, expected);
+        w.module().finalize()
+    };
+    // SAFETY: the child calls the module, which is what is tried here, and leaves
+    // by _exit.
+    match unsafe { fork() }.expect("fork") {
+        ForkResult::Child => {
+            let ended = catch_unwind(AssertUnwindSafe(begin_anew));
+            // SAFETY: ends the process without the parent's exit handlers.
+            unsafe { nix::libc::_exit(ended.map_or(101, |answer| i32::from(answer.is_err()))) }
+        }
+        ForkResult::Parent { child } => waitpid(child, None).expect("waitpid"),
+    }
+}
+
+/// Web servers fork while their threads sign: the child can begin anew.
+fn fork_comes_while_threads_sign(w: &World) {
+    let children = fork_among_threads(w, 20, |s, key| {
+        let mac = s.mac(CKM_SHA256_HMAC, key, b"other text").unwrap();
+        s.check(CKM_SHA256_HMAC, key, b"other text", &mac).unwrap();
+        s.random(8).unwrap();
+    });
+    assert_eq!(children, [true; 20]);
+}
+
+/// Where a thread was writing at that moment, its locks stay taken in the child
+/// for ever: the child works or is refused, but never hangs, and the parent goes on.
+fn fork_comes_while_threads_write(w: &World) {
+    let template = template![CKA_VALUE_LEN => 32, CKA_TOKEN => true];
+    fork_among_threads(w, 20, |s, _| {
+        let made = s.generate(CKM_GENERIC_SECRET_KEY_GEN, &template).unwrap();
+        s.mac(CKM_SHA256_HMAC, made, b"text").unwrap();
+        s.destroy(made).unwrap();
+    });
+}
+
+/// A thread that closes the sessions and logs in again does not lock out another
+/// token's users.
+fn logins_at_one_token_do_not_disturb_another(w: &World) {
+    let s = w.user();
+    w.make_token("neighbour");
+    let neighbour = w.module().slot_of("neighbour");
+    let officer = w.login(neighbour, CKU_SO, SO_PIN).unwrap();
+    officer.init_pin(USER_PIN).unwrap();
+    w.module().close_all(neighbour).unwrap();
+    in_threads(2, |number| {
+        if number == 0 {
+            for _ in 0..10 {
+                w.login(neighbour, CKU_USER, USER_PIN).unwrap();
+                w.module().close_all(neighbour).unwrap();
+            }
+        } else {
+            work(s, "beside");
+        }
+    });
+    let left = s.find(&template![CKA_CLASS => CKO_SECRET_KEY]).unwrap();
+    assert_eq!(left.len(), ROUNDS / 2);
 }

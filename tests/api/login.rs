@@ -32,6 +32,8 @@ cases! {
         softhsm2: departs("got CKR_OK", NEEDS_NO_LOGIN),
     secret_token_key_is_used_after_login_even_if_public
         softhsm2: departs("got CKR_OK", NEEDS_NO_LOGIN),
+    secret_token_value_is_read_after_login_even_if_public
+        softhsm2: departs("got CKR_OK", NEEDS_NO_LOGIN),
     public_session_key_needs_no_login,
     login_while_logged_in_counts_no_wrong_pin,
 }
@@ -299,6 +301,17 @@ fn secret_token_key_is_used_after_login_even_if_public(w: &World) {
     refused(s.verify_init(CKM_SHA256_HMAC, made), CKR_USER_NOT_LOGGED_IN);
     s.login(CKU_USER, USER_PIN).unwrap();
     assert_eq!(s.mac(CKM_SHA256_HMAC, made, b"text").unwrap(), mac);
+}
+
+/// The same for its value, be it extractable: no clause gives a code to it.
+fn secret_token_value_is_read_after_login_even_if_public(w: &World) {
+    let s = w.user();
+    let open = template![CKA_SENSITIVE => false, CKA_EXTRACTABLE => true, CKA_LABEL => "name"];
+    let key = s.create(&key(false, true).and(&open)).unwrap();
+    assert_eq!(s.get(key, CKA_VALUE).unwrap(), [9; 64]);
+    s.logout().unwrap();
+    assert_eq!(s.get(key, CKA_LABEL).unwrap(), b"name");
+    refused_any(s.get(key, CKA_VALUE), &[CKR_USER_NOT_LOGGED_IN, CKR_ATTRIBUTE_SENSITIVE]);
 }
 
 /// Nothing of a public session key is on the token.

@@ -16,6 +16,7 @@ cases! {
         softhsm2: departs("CKA_SENSITIVE", "by the standard's default the value would leave"),
     created_key_signs_and_verifies_by_default,
     created_key_was_never_locked_up,
+    created_key_is_private_by_default,
     what_the_token_contributes_cannot_be_given,
     unique_id_cannot_be_given softhsm2: departs("CKR_ATTRIBUTE_TYPE_INVALID", NO_UNIQUE_ID),
     unique_ids_are_unique softhsm2: departs("CKR_ATTRIBUTE_TYPE_INVALID", NO_UNIQUE_ID),
@@ -170,6 +171,19 @@ fn created_key_signs_and_verifies_by_default(w: &World) {
     assert!(s.flag(key, CKA_SIGN) && s.flag(key, CKA_VERIFY), "CKA_SIGN and CKA_VERIFY");
     let mac = s.mac(CKM_SHA256_HMAC, key, b"text").unwrap();
     s.check(CKM_SHA256_HMAC, key, b"text", &mac).unwrap();
+}
+
+/// §4.4: "Default value is token-specific"; SoftHSM2's is ours.
+fn created_key_is_private_by_default(w: &World) {
+    let s = w.user();
+    let key = s.create(&least()).unwrap();
+    assert!(s.flag(key, CKA_PRIVATE));
+    let generated = template![CKA_VALUE_LEN => 32];
+    let key = s.generate(CKM_GENERIC_SECRET_KEY_GEN, &generated).unwrap();
+    assert!(s.flag(key, CKA_PRIVATE));
+    let s = w.open(s.slot, RW);
+    s.logout().unwrap();
+    refused(s.create(&least()), CKR_USER_NOT_LOGGED_IN);
 }
 
 /// §5.7.1: CKA_LOCAL, CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE are false.

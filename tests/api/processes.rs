@@ -4,7 +4,9 @@ use crate::common::*;
 use cryptoki_sys::*;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
+use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 cases! {
@@ -25,6 +27,10 @@ cases! {
     token_made_anew_there_is_new_here
         softhsm2: departs("got CKR_OK", "SoftHSM2 keeps the old PIN in memory"),
     killed_process_loses_nothing_acknowledged,
+    files_show_no_secret_and_no_private_object
+        softhsm2: departs("is readable", "SoftHSM2 writes public keys in the clear"),
+    files_are_the_owners_alone,
+    second_copy_of_the_module_touches_no_token,
     child_of_fork_must_initialise
         softhsm2: departs("CKR_CRYPTOKI_NOT_INITIALIZED", "SoftHSM2's child goes on with what it inherits"),
     child_of_fork_can_initialise_and_the_parent_goes_on
@@ -330,6 +336,85 @@ fn killed_process_loses_nothing_acknowledged(w: &World) {
         }
         acknowledged = keys.len();
     }
+}
+
+/// Every file below a directory.
+fn files(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// Design §3: sealed are values always, and everything of a private object.
+fn files_show_no_secret_and_no_private_object(w: &World) {
+    let s = w.user();
+    let secret: Vec<u8> = (0..64).map(|byte: u8| byte.wrapping_mul(37) ^ 0xA5).collect();
+    let hidden = "Kennwort-Schublade";
+    for (private, token) in [(true, true), (false, true), (true, false)] {
+        // What is public may be seen: all of it but a secret key's value.
+        let made = key(if private { hidden } else { "public" }).without(CKA_TOKEN);
+        let made = made.without(CKA_VALUE).with(CKA_VALUE, &secret);
+        s.create(&made.and(&template![CKA_PRIVATE => private, CKA_TOKEN => token])).unwrap();
+    }
+    let made = data(hidden).without(CKA_PRIVATE).with(CKA_PRIVATE, true);
+    s.create(&made.without(CKA_VALUE).with(CKA_VALUE, &secret)).unwrap();
+    let key = s.find(&template![CKA_CLASS => CKO_SECRET_KEY]).unwrap()[0];
+    s.mac(HMAC, key, b"text").unwrap();
+    let look = || {
+        let all = files(w.directory());
+        assert!(all.len() > 1, "no files to look at");
+        for file in all {
+            let content = fs::read(&file).unwrap();
+            let shows = |what: &[u8]| content.windows(what.len()).any(|window| window == what);
+            for piece in secret.chunks(16) {
+                assert!(!shows(piece), "a value is readable in {}", file.display());
+            }
+            for text in [hidden, USER_PIN, SO_PIN] {
+                assert!(!shows(text.as_bytes()), "{text} is readable in {}", file.display());
+            }
+        }
+    };
+    look();
+    w.module().finalize().unwrap();
+    look();
+}
+
+/// Design §3: "files 0600 in a 0700 directory".
+fn files_are_the_owners_alone(w: &World) {
+    let s = w.user();
+    s.create(&key("key")).unwrap();
+    let tokens = w.directory().join("tokens");
+    let all = files(&tokens);
+    assert!(!all.is_empty());
+    for file in all {
+        let mode = fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode & 0o077, 0, "{} has mode {mode:o}", file.display());
+        let parent = file.parent().unwrap();
+        if parent != tokens {
+            let mode = fs::metadata(parent).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode & 0o077, 0, "{} has mode {mode:o}", parent.display());
+        }
+    }
+}
+
+/// Design §3: two copies "would void POSIX locks: detected and refused"; the
+/// first copy goes on.
+fn second_copy_of_the_module_touches_no_token(w: &World) {
+    let s = w.user();
+    let key = s.create(&key("key")).unwrap();
+    let copy = w.directory().join("copy.so");
+    fs::copy(w.module_path(), &copy).unwrap();
+    let copy = Module::load(&copy);
+    // Whether the module or the token is refused is the module's choice.
+    if copy.initialize().is_ok() {
+        let opened = Session::open(&copy, s.slot, RW).and_then(|session| {
+            session.login(CKU_USER, USER_PIN)?;
+            session.create(&data("data"))
+        });
+        refused_somehow(opened);
+    }
+    s.mac(HMAC, key, b"text").unwrap();
+    assert_eq!(s.find(&template![]).unwrap(), [key]);
+    s.create(&data("data")).unwrap();
 }
 
 /// Runs a function in a fork; what it panics with is this process's failure.

@@ -168,6 +168,7 @@ fn allowed_mechanisms_are_all_that_is_allowed(w: &World) {
     for token in [true, false] {
         let limited = template().with(CKA_ALLOWED_MECHANISMS, &list).with(CKA_TOKEN, token);
         let key = s.create(&limited).unwrap();
+        assert_eq!(s.get(key, CKA_ALLOWED_MECHANISMS).unwrap(), list);
         let mac = s.mac(CKM_SHA256_HMAC, key, b"text").unwrap();
         s.check(CKM_SHA256_HMAC, key, b"text", &mac).unwrap();
         s.mac(CKM_SHA512_HMAC, key, b"text").unwrap();
