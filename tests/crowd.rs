@@ -339,12 +339,12 @@ fn forked(w: &World, expected: &[u8]) -> WaitStatus {
 
 /// Web servers fork while their threads sign: the child can begin anew.
 fn fork_comes_while_threads_sign(w: &World) {
-    let children = fork_among_threads(w, 20, |s, key| {
+    let children = fork_among_threads(w, 8, |s, key| {
         let mac = s.mac(CKM_SHA256_HMAC, key, b"other text").unwrap();
         s.check(CKM_SHA256_HMAC, key, b"other text", &mac).unwrap();
         s.random(8).unwrap();
     });
-    assert_eq!(children, [true; 20]);
+    assert_eq!(children, [true; 8]);
 }
 
 /// Where a thread was writing at that moment, its locks stay taken in the child
