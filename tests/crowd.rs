@@ -30,6 +30,7 @@ cases! {
     processes_of_many_threads softhsm2: FAILS,
     threads_share_one_key softhsm2: FAILS,
     threads_come_and_go softhsm2: FAILS,
+    threads_share_one_session softhsm2: FAILS,
     processes_log_in_together softhsm2: FAILS,
     processes_start_together softhsm2: FAILS,
     threads_initialise_at_once softhsm2: FAILS,
@@ -158,6 +159,27 @@ fn threads_come_and_go(w: &World) {
     });
     assert!(s.find(&template![]).unwrap().is_empty());
     s.close().unwrap();
+}
+
+/// PKCS#11 UG §2.6.7 leaves it undefined; here each call is whole, so that it
+/// succeeds rightly or is refused, and the session is fit for use afterwards.
+fn threads_share_one_session(w: &World) {
+    let s = w.user();
+    let key = s.generate(CKM_GENERIC_SECRET_KEY_GEN, &template![CKA_VALUE_LEN => 32]).unwrap();
+    let expected = s.mac(CKM_SHA256_HMAC, key, b"text").unwrap();
+    in_threads(THREADS, |_| {
+        for _ in 0..200 {
+            match s.mac(CKM_SHA256_HMAC, key, b"text") {
+                Ok(mac) => assert_eq!(mac, expected),
+                busy => {
+                    refused_any(busy, &[CKR_OPERATION_ACTIVE, CKR_OPERATION_NOT_INITIALIZED]);
+                }
+            }
+        }
+    });
+    // One thread's C_SignInit may be left without its C_Sign.
+    let _ = s.sign(b"text");
+    assert_eq!(s.mac(CKM_SHA256_HMAC, key, b"text").unwrap(), expected);
 }
 
 /// Design §3: "64 correct logins at once do not lock the token".

@@ -11,6 +11,7 @@ cases! {
     objects_are_found_by_label_id_class_and_key_type,
     every_attribute_must_match,
     flags_can_be_searched_for,
+    every_attribute_that_can_be_read_can_be_searched_for,
     no_match_is_no_error,
     values_of_data_objects_can_be_searched_for,
     search_tells_nothing_of_a_sensitive_value
@@ -122,6 +123,54 @@ fn flags_can_be_searched_for(w: &World) {
     assert_eq!(s.find(&template![CKA_VERIFY => false]).unwrap(), [signs]);
     let signing = s.find(&template![CKA_SIGN => true]).unwrap();
     assert_eq!(sorted(signing), sorted(vec![signs, both]));
+}
+
+/// What C_GetAttributeValue gives, C_FindObjectsInit matches.
+fn every_attribute_that_can_be_read_can_be_searched_for(w: &World) {
+    let s = w.user();
+    let mut all = vec![
+        CKA_CLASS,
+        CKA_TOKEN,
+        CKA_PRIVATE,
+        CKA_LABEL,
+        CKA_MODIFIABLE,
+        CKA_COPYABLE,
+        CKA_DESTROYABLE,
+        CKA_KEY_TYPE,
+        CKA_ID,
+        CKA_DERIVE,
+        CKA_LOCAL,
+        CKA_KEY_GEN_MECHANISM,
+        CKA_SENSITIVE,
+        CKA_ENCRYPT,
+        CKA_DECRYPT,
+        CKA_SIGN,
+        CKA_VERIFY,
+        CKA_WRAP,
+        CKA_UNWRAP,
+        CKA_EXTRACTABLE,
+        CKA_ALWAYS_SENSITIVE,
+        CKA_NEVER_EXTRACTABLE,
+        CKA_CHECK_VALUE,
+        CKA_WRAP_WITH_TRUSTED,
+        CKA_TRUSTED,
+        CKA_VALUE_LEN,
+    ];
+    if !w.is_reference() {
+        all.extend([CKA_UNIQUE_ID, CKA_START_DATE, CKA_END_DATE, CKA_ALLOWED_MECHANISMS]);
+    }
+    for token in [true, false] {
+        let imported = s.create(&key("a").with(CKA_TOKEN, token)).unwrap();
+        let length = template![CKA_VALUE_LEN => 48, CKA_TOKEN => token];
+        let generated = s.generate(CKM_GENERIC_SECRET_KEY_GEN, &length).unwrap();
+        for object in [imported, generated] {
+            for attribute in &all {
+                let value = s.get(object, *attribute).unwrap();
+                let found = s.find(&template![*attribute => &value]).unwrap();
+                assert!(found.contains(&object), "{attribute:#x}");
+            }
+        }
+    }
 }
 
 fn no_match_is_no_error(w: &World) {

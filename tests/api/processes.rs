@@ -31,6 +31,7 @@ cases! {
         softhsm2: departs("is readable", "SoftHSM2 writes public keys in the clear"),
     files_are_the_owners_alone,
     second_copy_of_the_module_touches_no_token,
+    token_whose_files_vanish_is_an_error,
     child_of_fork_must_initialise
         softhsm2: departs("CKR_CRYPTOKI_NOT_INITIALIZED", "SoftHSM2's child goes on with what it inherits"),
     child_of_fork_can_initialise_and_the_parent_goes_on
@@ -415,6 +416,31 @@ fn second_copy_of_the_module_touches_no_token(w: &World) {
     s.mac(HMAC, key, b"text").unwrap();
     assert_eq!(s.find(&template![]).unwrap(), [key]);
     s.create(&data("data")).unwrap();
+}
+
+/// Somebody cleans up under the module's feet: refusals, no crash, and a new
+/// token can be made.
+fn token_whose_files_vanish_is_an_error(w: &World) {
+    let s = w.user();
+    s.create(&key("key")).unwrap();
+    for entry in fs::read_dir(w.directory().join("tokens")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            fs::remove_dir_all(path).unwrap();
+        } else {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let _ = s.find(&template![]).map(|found| found.len());
+    let _ = s.set_pin(USER_PIN, "changed-pin");
+    let _ = s.create(&data("lost"));
+    let _ = s.generate(CKM_GENERIC_SECRET_KEY_GEN, &template![CKA_VALUE_LEN => 32]);
+    let _ = s.logout();
+    w.module().finalize().unwrap();
+    w.start();
+    assert_eq!(w.module().slots(true).unwrap().len(), 1);
+    w.make_token("new");
+    w.module().slot_of("new");
 }
 
 /// Runs a function in a fork; what it panics with is this process's failure.

@@ -28,6 +28,7 @@ cases! {
     init_token_is_refused_while_a_session_is_open,
     init_token_is_refused_while_another_process_has_a_session
         softhsm2: departs("got CKR_OK", "SoftHSM2 knows its own process alone"),
+    blocking_wait_for_slot_events_is_refused,
     slot_events_without_blocking
         softhsm2: departs("got CKR_NO_EVENT", "SoftHSM2 overlooks the reserved pointer"),
 }
@@ -344,6 +345,13 @@ fn init_token_is_refused_while_another_process_has_a_session(w: &World) {
     refused(w.module().init_token(slot, SO_PIN, "again"), CKR_SESSION_EXISTS);
     other.kill();
     w.module().init_token(slot, SO_PIN, "again").unwrap();
+}
+
+/// §5.5.4: nothing plugs a token in, so the wait would never end.
+fn blocking_wait_for_slot_events_is_refused(w: &World) {
+    let (module, mut slot) = (w.start(), 0);
+    let waited = ck!(module, C_WaitForSlotEvent(0, &mut slot, null_mut()));
+    refused(waited, CKR_FUNCTION_NOT_SUPPORTED);
 }
 
 /// §5.5.4.
