@@ -89,7 +89,8 @@ step 'pkcs11-tool --module $MODULE --token-label demo --login --login-type so --
 
 say "3. An HMAC key of 32 bytes, made inside the token. It is sensitive and not extractable:" \
     "programs may use it; nobody gets to see it. (pkcs11-tool asks for the value of every" \
-    "key that it shows; its warning is the refusal.)"
+    "key that it shows; its warning is the refusal. Of a secret key's uses it names verifying" \
+    "and passes over signing.)"
 step 'pkcs11-tool --module $MODULE --token-label demo --login --pin 123456 --keygen --key-type GENERIC:32 --usage-sign --sensitive --private --label my-key --id 01' \
     'Key generated'
 step 'pkcs11-tool --module $MODULE --token-label demo --login --pin 123456 --list-objects' \
