@@ -145,8 +145,10 @@ impl Token {
     /// may see, oldest first within each visibility, and whether each is private.
     ///
     /// # Errors
-    /// The store could not be read. Damaged records are passed over; only one
-    /// that is asked for by its unique id is [`Error::RecordDamaged`].
+    /// [`Error::RecordDamaged`] for a record that is asked for by its unique id
+    /// and does not open, or that the look-up columns name for a label or an id
+    /// that is not its own; the store could not be read. Other damaged records
+    /// are passed over, or are found and refuse to be used.
     pub fn find(&self, principal: Principal, query: &Query) -> Result<Vec<(String, bool)>> {
         self.refresh()?;
         let mut found = Vec::new();
@@ -176,10 +178,7 @@ impl Token {
             loop {
                 let page = self.store.find(kind, &tags, after, 256)?;
                 for record in &page.records {
-                    if query.needs_only(INDEXED.iter().map(|(attribute, _)| *attribute))
-                        || open(record, vault.as_deref())
-                            .is_ok_and(|live| matches(principal, query, &live))
-                    {
+                    if self.fits(principal, query, record, vault.as_deref())? {
                         found.push((record.id.as_str().to_owned(), kind == PRIVATE));
                     }
                 }
@@ -190,6 +189,34 @@ impl Token {
             }
         }
         Ok(found)
+    }
+
+    /// Whether a record that bears the query's tags is asked for. No seal protects
+    /// the look-up columns, so one that is asked for by label or id is opened: who
+    /// edits the file must not make a program use another key than it named.
+    fn fits(
+        &self,
+        principal: Principal,
+        query: &Query,
+        record: &Record,
+        vault: Option<&Vault>,
+    ) -> Result<bool> {
+        let is_indexed = query.needs_only(INDEXED.iter().map(|(attribute, _)| *attribute));
+        let names = [AttributeType::Label, AttributeType::Id];
+        if is_indexed && names.iter().all(|name| query.wanted(*name).is_none()) {
+            return Ok(true);
+        }
+        let known = self.registry.lock().get(record.kind, &record.id);
+        let known = known.filter(|live| {
+            live.version == record.version && (live.is_complete() || vault.is_none())
+        });
+        let Ok(live) = known.map_or_else(|| open(record, vault).map(Arc::new), Ok) else {
+            return Ok(is_indexed);
+        };
+        match matches(principal, query, &live) {
+            false if is_indexed => Err(Error::RecordDamaged(record.id.as_str().to_owned())),
+            fits => Ok(fits),
+        }
     }
 
     /// Replaces an object by what `change` makes of its present state.

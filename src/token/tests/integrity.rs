@@ -2,7 +2,7 @@
 
 use super::wrapped::WrappedPlace;
 use super::*;
-use crate::store::{Kind, Record};
+use crate::store::{Kind, Record, Tag};
 use crate::token::record::{CREDENTIAL, HEADER, PRIVATE, PUBLIC, SET};
 
 /// A token with three keys and a data object, and its store as a program that
@@ -94,6 +94,36 @@ fn edited_records_are_found_and_refused_and_the_others_work() {
             victim.assert_sound(&others);
             let labels = found(&victim.token, &[(AttributeType::Sign, TRUE)]);
             assert!(labels.len() >= 2, "a damaged record is passed over in a search");
+        }
+    });
+}
+
+#[test]
+fn edited_look_up_columns_lead_to_no_other_key() {
+    each_place(|world| {
+        for (number, kind) in [(0, PRIVATE), (2, PUBLIC)] {
+            let world = &world.anew();
+            let victim = Victim::new(world);
+            let Record { id, body, .. } = victim.record(kind, &victim.ids[number]);
+            // The same record in the same version, but findable as "other".
+            let tag = match kind {
+                PRIVATE => {
+                    let vault = victim.token.vault_of(Principal::Owner).unwrap().unwrap();
+                    vault.tag(3, b"other").unwrap()
+                }
+                _ => crate::vault::public_tag(3, b"other"),
+            };
+            let tags = vec![Tag { property: 3, hash: tag }];
+            victim.write(&[
+                Change::Remove { kind, id: id.clone(), expected: 1 },
+                Change::Put { kind, id: id.clone(), expected: 0, body, tags },
+            ]);
+            let by_label = query(&[(AttributeType::Label, b"other")]);
+            for token in [&victim.token, &world.open_for_user()] {
+                let error = token.find(Principal::Owner, &by_label).unwrap_err();
+                assert_eq!(error, Error::RecordDamaged(id.to_string()));
+            }
+            victim.assert_sound(&[0, 1, 2, 3]);
         }
     });
 }
