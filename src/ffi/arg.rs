@@ -23,6 +23,8 @@ const TEMPLATE_MAX: CK_ULONG = 4096;
 const VALUE_MAX: CK_ULONG = 1 << 24;
 /// The longest mechanism parameter, in bytes.
 const PARAMETER_MAX: CK_ULONG = 65_536;
+/// More bytes than any MAC has.
+const SIGNATURE_MAX: CK_ULONG = 1024;
 /// The longest PIN that is even looked at, in bytes.
 const PIN_MAX: CK_ULONG = 4096;
 /// The most random bytes that one call gives: 256 MiB.
@@ -56,17 +58,14 @@ pub unsafe fn data<'a>(data: *const CK_BYTE, len: CK_ULONG) -> Result<&'a [u8]> 
     unsafe { bytes(data, len, DATA_MAX, Error::DataLenRange) }
 }
 
-/// A MAC to be verified. One that is longer than any MAC is as wrong as a
-/// somewhat shorter one, and is cut to that.
+/// A MAC to be verified. One of more than [`SIGNATURE_MAX`] bytes is as wrong as
+/// one of exactly so many, and is cut to that.
 ///
 /// # Safety
 /// As for [`bytes`].
 pub unsafe fn signature<'a>(data: *const CK_BYTE, len: CK_ULONG) -> Result<&'a [u8]> {
-    if data.is_null() && len != 0 {
-        return Err(Error::ArgumentsBad("null with a length"));
-    }
-    // SAFETY: the same contract.
-    unsafe { bytes(data, len, 1024, Error::SignatureLenRange) }
+    // SAFETY: the same contract; fewer bytes than the caller answers for.
+    unsafe { bytes(data, len.min(SIGNATURE_MAX), SIGNATURE_MAX, Error::SignatureLenRange) }
 }
 
 /// A PIN. Null, which asks for a protected authentication path, is refused:

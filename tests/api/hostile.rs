@@ -256,6 +256,8 @@ fn mac_lengths(w: &World) {
         refused_at_once(|| ck!(s.module, C_Verify(s.handle, text, 4, mac.as_mut_ptr(), length)));
         s.verify_init(CKM_SHA256_HMAC, key).unwrap();
         refused_at_once(|| ck!(s.module, C_VerifyFinal(s.handle, mac.as_mut_ptr(), length)));
+        let nothing_began = ck!(s.module, C_VerifyFinal(s.handle, mac.as_mut_ptr(), length));
+        refused(nothing_began, CKR_OPERATION_NOT_INITIALIZED);
     }
 }
 
