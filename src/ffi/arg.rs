@@ -115,7 +115,8 @@ pub unsafe fn fill(
     fill(out)
 }
 
-/// A text field of fixed length, blanks at its end cut off.
+/// A text field of fixed length, blanks at its end cut off. Bytes that are not
+/// UTF-8 are refused: nothing else could be kept and shown again unchanged.
 ///
 /// # Safety
 /// A non-null `data` points to `N` readable bytes.
@@ -126,7 +127,7 @@ pub unsafe fn padded_text<const N: usize>(data: *const CK_BYTE) -> Result<String
     }
     // SAFETY: the same contract.
     let field = unsafe { bytes(data, length, length, Error::ArgumentsBad("length")) }?;
-    let text = String::from_utf8_lossy(field);
+    let text = str::from_utf8(field).map_err(|_| Error::ArgumentsBad("a label not in UTF-8"))?;
     Ok(text.trim_end_matches([' ', '\0']).to_owned())
 }
 

@@ -22,6 +22,8 @@ cases! {
     slot_functions_refuse_null,
     empty_slot_opens_no_session,
     init_token_refuses_null,
+    init_token_refuses_a_label_that_is_not_utf8
+        softhsm2: departs("got CKR_OK", "SoftHSM2 takes any bytes"),
     init_token_refuses_a_pin_out_of_range,
     init_token_again_destroys_objects_and_the_user_pin,
     init_token_again_needs_the_so_pin,
@@ -238,6 +240,22 @@ fn init_token_refuses_null(w: &World) {
     refused(no_pin, CKR_ARGUMENTS_BAD);
     let no_label = ck!(module, C_InitToken(slot, pin, length, null_mut()));
     refused(no_label, CKR_ARGUMENTS_BAD);
+    assert_eq!(module.token_flags(slot) & CKF_TOKEN_INITIALIZED, 0);
+}
+
+/// §5.5.7: a label is UTF-8. One that is not would have to be shown changed.
+fn init_token_refuses_a_label_that_is_not_utf8(w: &World) {
+    let module = w.start();
+    let slot = module.empty_slot();
+    let pin = SO_PIN.as_ptr().cast_mut();
+    // Latin-1, and a character cut in its middle by the end of the field.
+    let mut cut = [b'x'; 32];
+    cut[31] = 0xc3;
+    for mut label in [*b"t\xe9                              ", cut] {
+        let length = SO_PIN.len() as CK_ULONG;
+        let made = ck!(module, C_InitToken(slot, pin, length, label.as_mut_ptr()));
+        refused(made, CKR_ARGUMENTS_BAD);
+    }
     assert_eq!(module.token_flags(slot) & CKF_TOKEN_INITIALIZED, 0);
 }
 
