@@ -109,17 +109,19 @@ impl Module {
     }
 
     /// Makes a token with this label and these PINs unless there is one
-    /// already: what a container does at its first start.
+    /// already: what a container does at its first start. One that has no user PIN
+    /// yet gets it: whoever made it may have been stopped half-way.
     ///
     /// # Errors
     /// Why the token could not be made.
-    pub fn ensure_token(&self, label: &str, so_pin: &Pin, user_pin: Option<&Pin>) -> Result<()> {
-        let slot = loop {
+    pub fn ensure_token(&self, label: &str, so_pin: &Pin, user_pin: &Pin) -> Result<()> {
+        let slot = 'found: loop {
             let slots = self.slot_list()?;
             for &slot in &slots {
-                let info = self.token_info(slot)?.token;
-                if info.is_some_and(|info| info.label == label) {
-                    return Ok(());
+                match self.token_info(slot)?.token {
+                    Some(info) if info.label == label && info.user.initialized => return Ok(()),
+                    Some(info) if info.label == label => break 'found slot,
+                    _ => {}
                 }
             }
             let empty = slots.last().copied().ok_or(Error::TokenNotPresent(SlotId(0)))?;
@@ -132,7 +134,6 @@ impl Module {
                 }
             }
         };
-        let Some(user_pin) = user_pin else { return Ok(()) };
         let session = self.open_session(slot, true)?;
         let set = self
             .login(session, UserType::SecurityOfficer, so_pin)

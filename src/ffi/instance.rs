@@ -57,7 +57,7 @@ impl Instance {
         let place = Arc::new(DirectoryPlace::new(&config.token_dir, entropy.clone()));
         let module = Module::new(place, Surroundings { entropy, clock }, config)?;
         if let Some(auto) = &config.auto_init {
-            module.ensure_token(&auto.label, &auto.so_pin, Some(&auto.user_pin))?;
+            module.ensure_token(&auto.label, &auto.so_pin, &auto.user_pin)?;
         }
         Ok(module)
     }
