@@ -176,7 +176,8 @@ fn line(clock: &dyn Clock, pid: u32, level: Level, message: fmt::Arguments<'_>) 
 
 /// Prints a text with everything escaped that could end a line, hide text or
 /// steer a terminal.
-struct Escaped<'a>(&'a str);
+#[derive(Debug, Clone, Copy)]
+pub struct Escaped<'a>(pub &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -112,6 +112,16 @@ fn a_label_names_one_token() {
 }
 
 #[test]
+fn a_label_does_not_steer_the_terminal() {
+    let place = Place::new();
+    place.says(&["token", "init", "--label", "one\x1b[2J\u{202e}"], "slot 0");
+    let shown = "one\\u{1b}[2J\\u{202e}";
+    place.says(&["token", "list"], shown);
+    place.says(&["token", "show", "one\x1b[2J\u{202e}"], shown);
+    place.fails(&["token", "show", "two"], 1, shown);
+}
+
+#[test]
 fn keys_are_made_listed_and_used() {
     let place = Place::with_token();
     let token = ["--token", "demo"];

@@ -7,7 +7,7 @@ use signet_pkcs11::config::Config;
 use signet_pkcs11::entropy::OsEntropy;
 use signet_pkcs11::error::Error;
 use signet_pkcs11::host::OsEnvironment;
-use signet_pkcs11::log::{Log, Logger};
+use signet_pkcs11::log::{Escaped, Log, Logger};
 use signet_pkcs11::module::Module;
 use signet_pkcs11::store::DirectoryPlace;
 use signet_pkcs11::token::{Info, Surroundings};
@@ -55,7 +55,8 @@ impl Context {
     /// nobody can know which is meant.
     pub fn token(&self, label: &str) -> Result<(SlotId, Info), Failure> {
         let tokens = self.tokens()?;
-        let labels: Vec<_> = tokens.iter().map(|(_, info)| info.label.clone()).collect();
+        let labels: Vec<_> =
+            tokens.iter().map(|(_, info)| Escaped(&info.label).to_string()).collect();
         let mut named: Vec<_> =
             tokens.into_iter().filter(|(_, info)| info.label == label).collect();
         match (named.pop(), named.is_empty()) {

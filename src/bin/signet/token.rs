@@ -4,6 +4,7 @@ use crate::Failure;
 use crate::context::Context;
 use crate::pins::{self, PinFile};
 use signet_pkcs11::error::Error;
+use signet_pkcs11::log::Escaped;
 use signet_pkcs11::secret::Pin;
 use signet_pkcs11::token::{Info, PinState};
 use signet_pkcs11::types::{SlotId, Ulong, UserType};
@@ -80,7 +81,7 @@ fn init(
     module.login(session, UserType::SecurityOfficer, &so_pin)?;
     module.init_pin(session, &pin)?;
     module.close_session(session)?;
-    println!("Token \"{label}\" made in slot {slot}.");
+    println!("Token \"{}\" made in slot {slot}.", Escaped(label));
     Ok(())
 }
 
@@ -98,13 +99,14 @@ fn list(context: &Context) -> Result<(), Failure> {
     for (slot, info) in tokens {
         let pin = pin_state(info.user);
         let number: Ulong = slot.0;
-        println!("{number:>4}  {:<32}  {:<16}  {pin}", info.label, info.serial);
+        let label = Escaped(&info.label).to_string();
+        println!("{number:>4}  {label:<32}  {:<16}  {pin}", info.serial);
     }
     Ok(())
 }
 
 fn show(slot: SlotId, info: &Info) {
-    println!("label:                 {}", info.label);
+    println!("label:                 {}", Escaped(&info.label));
     println!("slot:                  {slot}");
     println!("serial:                {}", info.serial);
     println!("writable:              {}", if info.writable { "yes" } else { "no" });
