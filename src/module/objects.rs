@@ -184,7 +184,7 @@ impl Module {
                     Some(key) if key.is_usable(principal) => now,
                     _ => {
                         let Some(live) = session.token.get(principal, unique_id)? else {
-                            self.forget_if_gone(session, handle, unique_id)?;
+                            self.forget_gone(session, handle, unique_id)?;
                             return Err(missing(handle));
                         };
                         opened.store(Some(Arc::new(PreparedKey::of_token(live))));
@@ -201,12 +201,7 @@ impl Module {
     }
 
     /// Forgets the handle of a token object that the store has no more.
-    fn forget_if_gone(
-        &self,
-        session: &Session,
-        handle: ObjectHandle,
-        unique_id: &str,
-    ) -> Result<()> {
+    fn forget_gone(&self, session: &Session, handle: ObjectHandle, unique_id: &str) -> Result<()> {
         let slot = self.slot_of(session)?;
         let mut state = slot.state.lock();
         state.token_objects.remove(unique_id);
@@ -298,7 +293,7 @@ impl Module {
     /// Copies an object (`C_CopyObject`).
     ///
     /// # Errors
-    /// As for [`Changes::copy`]; [`Error::TemplateInconsistent`] when a private
+    /// As for [`Changes::copy`], [`Error::AttributeReadOnly`] when a private
     /// object is to become public; [`Error::SessionReadOnly`],
     /// [`Error::UserNotLoggedIn`].
     pub fn copy_object(
@@ -333,7 +328,7 @@ impl Module {
                 return Err(Error::SessionReadOnly);
             }
             let removed = session.token.remove(principal, live)?;
-            self.forget_if_gone(&session, object, live.object().unique_id())?;
+            self.forget_gone(&session, object, live.object().unique_id())?;
             return removed.ok_or(Error::ObjectHandleInvalid(object));
         }
         authorize(principal, Action::DestroyKey, Resource::Object(key.object()))?;

@@ -273,15 +273,6 @@ impl Changes {
         Ok(Self(attributes))
     }
 
-    /// A flag as it will be after the change.
-    #[must_use]
-    pub fn flag_after(&self, object: &Object, attribute: AttributeType) -> bool {
-        match self.0.get(&attribute) {
-            Some(value) => *value == AttributeValue::Bool(true),
-            None => object.flag(attribute),
-        }
-    }
-
     /// The object after the change; the value is copied.
     #[must_use]
     pub fn applied(self, object: &Object) -> Object {
