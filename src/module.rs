@@ -117,13 +117,17 @@ impl Module {
     pub fn ensure_token(&self, label: &str, so_pin: &Pin, user_pin: &Pin) -> Result<()> {
         let slot = 'found: loop {
             let slots = self.slot_list()?;
+            let mut unread = Ok(());
             for &slot in &slots {
-                match self.token_info(slot)?.token {
-                    Some(info) if info.label == label && info.user.initialized => return Ok(()),
-                    Some(info) if info.label == label => break 'found slot,
-                    _ => {}
+                match self.token_info(slot).map(|info| info.token) {
+                    Ok(Some(info)) if info.label == label && info.user.initialized => return Ok(()),
+                    Ok(Some(info)) if info.label == label => break 'found slot,
+                    Ok(_) => {}
+                    Err(error) => unread = unread.and(Err(error)),
                 }
             }
+            // The one that cannot be read may be the one: no second of its label.
+            unread?;
             let empty = slots.last().copied().ok_or(Error::TokenNotPresent(SlotId(0)))?;
             match self.init_token(empty, so_pin, label) {
                 // Another process has made one in that slot meanwhile: look again.

@@ -1,14 +1,14 @@
 use super::*;
 use crate::clock::SystemClock;
 use crate::entropy::OsEntropy;
-use crate::store::MemoryPlace;
+use crate::store::{DirectoryPlace, MemoryPlace};
 use crate::token::PinState;
 
 const SO_PIN: &[u8] = b"so-pin-5521";
 const USER_PIN: &[u8] = b"user-pin-7304";
 
 /// One application over the tokens of `place`.
-fn module(place: &Arc<MemoryPlace>) -> Module {
+fn module(place: &Arc<impl Place + 'static>) -> Module {
     let entropy = Arc::new(OsEntropy);
     let surroundings = Surroundings { entropy, clock: Arc::new(SystemClock) };
     let mut config = Config::with_token_dir("/nowhere".into());
@@ -17,7 +17,11 @@ fn module(place: &Arc<MemoryPlace>) -> Module {
 }
 
 fn ensure(module: &Module) -> Result<()> {
-    module.ensure_token("first", &Pin::copied(SO_PIN), &Pin::copied(USER_PIN))
+    ensure_labelled(module, "first")
+}
+
+fn ensure_labelled(module: &Module, label: &str) -> Result<()> {
+    module.ensure_token(label, &Pin::copied(SO_PIN), &Pin::copied(USER_PIN))
 }
 
 /// The state of the user PIN in the one token that there is.
@@ -59,6 +63,21 @@ fn a_first_start_that_was_stopped_half_way_is_finished_by_the_next() {
     ensure(&later).unwrap();
     assert!(user_pin(&later).initialized);
     log_in(&later, USER_PIN).unwrap();
+}
+
+#[test]
+fn a_token_that_cannot_be_read_may_be_the_one_but_hides_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = || Arc::new(DirectoryPlace::new(directory.path(), Arc::new(OsEntropy)));
+    for label in ["zeroth", "first"] {
+        ensure_labelled(&module(&place()), label).unwrap();
+    }
+    std::fs::write(directory.path().join("slot-0/token.db"), [0x5a; 4096]).unwrap();
+    let later = module(&place());
+    ensure(&later).unwrap();
+    let error = ensure_labelled(&later, "zeroth").unwrap_err();
+    assert!(matches!(error, Error::StoreDamaged { .. }), "{error}");
+    assert!(!directory.path().join("slot-2").exists(), "no second token of its label");
 }
 
 #[test]
