@@ -33,19 +33,25 @@ impl Place {
         path.to_str().unwrap().to_owned()
     }
 
-    fn run_with(&self, arguments: &[&str], pin: Option<&str>, input: &[u8]) -> Output {
+    /// `signet` with both PINs in its environment.
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_signet"));
         command
             .args(arguments)
             .env_clear()
             .env("SIGNET_TOKENDIR", self.path().join("tokens"))
             .env("SIGNET_SO_PIN", "12345678")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        if let Some(pin) = pin {
-            command.env("SIGNET_PIN", pin);
-        }
+            .env("SIGNET_PIN", PIN);
+        command
+    }
+
+    fn run_with(&self, arguments: &[&str], pin: Option<&str>, input: &[u8]) -> Output {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        match pin {
+            Some(pin) => command.env("SIGNET_PIN", pin),
+            None => command.env_remove("SIGNET_PIN"),
+        };
         let mut child = command.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         // A command that refuses before it reads closes the pipe.
@@ -119,6 +125,37 @@ fn a_label_does_not_steer_the_terminal() {
     place.says(&["token", "list"], shown);
     place.says(&["token", "show", "one\x1b[2J\u{202e}"], shown);
     place.fails(&["token", "show", "two"], 1, shown);
+}
+
+#[test]
+fn a_damaged_token_keeps_nobody_from_the_others() {
+    let place = Place::with_token();
+    place.says(&["token", "init", "--label", "second"], "slot 1");
+    place.says(&["key", "generate", "--token", "second", "--key", "a"], "Generated");
+    std::fs::write(place.path().join("tokens/slot-0/token.db"), [0x5a; 4096]).unwrap();
+    let output = place.run(&["token", "list"]);
+    let (out, err) = texts(&output);
+    assert!(output.status.success() && out.contains("second"), "{out}{err}");
+    assert!(err.contains("slot 0 is passed over") && err.contains("is damaged"), "{err}");
+    place.says(&["key", "list", "--token", "second"], "label \"a\"");
+    place.fails(&["key", "list", "--token", "demo"], 1, "no token is labelled \"demo\"");
+    place.says(&["token", "init", "--label", "third"], "slot 2");
+}
+
+#[test]
+fn output_that_goes_nowhere_is_a_failure() {
+    let place = Place::with_token();
+    place.says(&["key", "generate", "--token", "demo", "--key", "a"], "Generated");
+    for arguments in [
+        &["token", "list"][..],
+        &["mac", "sign", "--token", "demo", "--key", "a"],
+        &["mac", "sign", "--token", "demo", "--key", "a", "--raw"],
+        &["selftest"],
+    ] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = place.command(arguments).stdout(full).stdin(Stdio::null()).output().unwrap();
+        fails(&output, 1, "signet: standard output: No space left");
+    }
 }
 
 #[test]

@@ -40,12 +40,14 @@ impl Context {
         Ok(Self { module, directory: config.token_dir })
     }
 
-    /// Every initialised token and its slot.
+    /// Every initialised token and its slot. One that cannot be read is named on
+    /// standard error and keeps nobody from the others.
     pub fn tokens(&self) -> Result<Vec<(SlotId, Info)>, Failure> {
         let mut tokens = Vec::new();
         for slot in self.module.slot_list()? {
-            if let Some(info) = self.module.token_info(slot)?.token {
-                tokens.push((slot, info));
+            match self.module.token_info(slot) {
+                Ok(info) => tokens.extend(info.token.map(|info| (slot, info))),
+                Err(error) => eprintln!("signet: slot {slot} is passed over: {error}"),
             }
         }
         Ok(tokens)

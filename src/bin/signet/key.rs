@@ -72,7 +72,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
             let mechanism = generator(key_type).ok_or("no mechanism makes such keys")?;
             let mechanism = RawMechanism { number: mechanism, parameter: &[] };
             let key = login.module.generate_key(login.session, mechanism, &template.raw())?;
-            println!("Generated:\n{}", describe(&login, key)?);
+            say!("Generated:\n{}", describe(&login, key)?);
         }
         Command::Import { key: NewKey { place, name, key_type }, file, hex } => {
             let login = context.log_in(&place.token, true, &place.pin)?;
@@ -81,19 +81,19 @@ pub fn run(command: Command) -> Result<(), Failure> {
             template.number(AttributeType::KeyType, key_type.to_ck());
             template.bytes(AttributeType::Value, &read_key(&file, hex)?);
             let key = login.module.create_object(login.session, &template.raw())?;
-            println!("Imported:\n{}", describe(&login, key)?);
+            say!("Imported:\n{}", describe(&login, key)?);
         }
         Command::List { place } => {
             let login = context.log_in(&place.token, false, &place.pin)?;
             let keys = login.keys(&KeyName::ANY)?;
             if keys.is_empty() {
-                println!(
+                say!(
                     "No keys. `signet key generate --token \"{}\" --key NAME` makes one.",
                     place.token
                 );
             }
             for key in keys {
-                println!("{}", describe(&login, key)?);
+                say!("{}", describe(&login, key)?);
             }
         }
     }

@@ -62,9 +62,13 @@ pub fn run(command: Command) -> Result<(), Failure> {
                 return Err("no MAC was made".into());
             };
             if raw {
-                std::io::stdout().write_all(tag.expose())?;
+                let mut output = std::io::stdout();
+                output
+                    .write_all(tag.expose())
+                    .and_then(|()| output.flush())
+                    .map_err(|error| format!("standard output: {error}"))?;
             } else {
-                println!("{}", to_hex(tag.expose()));
+                say!("{}", to_hex(tag.expose()));
             }
         }
         Command::Verify { what, mac } => {
@@ -72,7 +76,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
             what.begin(&login, key, Signing::Verify)?;
             what.feed(&login, Purpose::Verify)?;
             match login.module.verify_final(login.session, &mac.0) {
-                Ok(()) => println!("The MAC is right."),
+                Ok(()) => say!("The MAC is right."),
                 Err(Error::SignatureInvalid | Error::SignatureLenRange) => {
                     return Err("the MAC is wrong".into());
                 }

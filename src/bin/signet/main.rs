@@ -6,6 +6,15 @@
 
 #![forbid(unsafe_code)]
 
+/// Prints a line, or leaves the function with the reason why it could not.
+macro_rules! say {
+    ($($line:tt)*) => {{
+        use std::io::Write;
+        writeln!(std::io::stdout(), $($line)*)
+            .map_err(|error| format!("standard output: {error}"))?;
+    }};
+}
+
 mod context;
 mod key;
 mod mac;

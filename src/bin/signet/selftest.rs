@@ -6,11 +6,11 @@ pub fn run() -> Result<(), Failure> {
     let outcomes = signet_pkcs11::selftest::run();
     let failed = outcomes.iter().filter(|outcome| !outcome.passed).count();
     for outcome in &outcomes {
-        println!("{:<18} {}", outcome.name, if outcome.passed { "ok" } else { "FAILED" });
+        say!("{:<18} {}", outcome.name, if outcome.passed { "ok" } else { "FAILED" });
     }
     if failed > 0 {
         return Err(format!("{failed} of {} self-tests failed", outcomes.len()).into());
     }
-    println!("All {} self-tests passed.", outcomes.len());
+    say!("All {} self-tests passed.", outcomes.len());
     Ok(())
 }

@@ -41,8 +41,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::List => list(&context),
         Command::Show { label } => {
             let (slot, info) = context.token(&label)?;
-            show(slot, &info);
-            Ok(())
+            show(slot, &info)
         }
     }
 }
@@ -81,7 +80,7 @@ fn init(
     module.login(session, UserType::SecurityOfficer, &so_pin)?;
     module.init_pin(session, &pin)?;
     module.close_session(session)?;
-    println!("Token \"{}\" made in slot {slot}.", Escaped(label));
+    say!("Token \"{}\" made in slot {slot}.", Escaped(label));
     Ok(())
 }
 
@@ -92,26 +91,27 @@ fn is_empty(context: &Context, slot: SlotId) -> bool {
 fn list(context: &Context) -> Result<(), Failure> {
     let tokens = context.tokens()?;
     if tokens.is_empty() {
-        println!("No tokens. `signet token init --label NAME` makes one.");
+        say!("No tokens. `signet token init --label NAME` makes one.");
         return Ok(());
     }
-    println!("{:>4}  {:<32}  {:<16}  USER PIN", "SLOT", "LABEL", "SERIAL");
+    say!("{:>4}  {:<32}  {:<16}  USER PIN", "SLOT", "LABEL", "SERIAL");
     for (slot, info) in tokens {
         let pin = pin_state(info.user);
         let number: Ulong = slot.0;
         let label = Escaped(&info.label).to_string();
-        println!("{number:>4}  {label:<32}  {:<16}  {pin}", info.serial);
+        say!("{number:>4}  {label:<32}  {:<16}  {pin}", info.serial);
     }
     Ok(())
 }
 
-fn show(slot: SlotId, info: &Info) {
-    println!("label:                 {}", Escaped(&info.label));
-    println!("slot:                  {slot}");
-    println!("serial:                {}", info.serial);
-    println!("writable:              {}", if info.writable { "yes" } else { "no" });
-    println!("user PIN:              {}", pin_state(info.user));
-    println!("security officer PIN:  {}", pin_state(info.security_officer));
+fn show(slot: SlotId, info: &Info) -> Result<(), Failure> {
+    say!("label:                 {}", Escaped(&info.label));
+    say!("slot:                  {slot}");
+    say!("serial:                {}", info.serial);
+    say!("writable:              {}", if info.writable { "yes" } else { "no" });
+    say!("user PIN:              {}", pin_state(info.user));
+    say!("security officer PIN:  {}", pin_state(info.security_officer));
+    Ok(())
 }
 
 fn pin_state(pin: PinState) -> String {
