@@ -31,7 +31,7 @@ use crate::secret::Pin;
 use crate::session::Session;
 use crate::store::Place;
 use crate::token::{Settings, Surroundings};
-use crate::types::{MechanismType, SlotId, Ulong, UserType};
+use crate::types::{MechanismType, SlotId, Ulong};
 use crate::vault::PinParameters;
 use handle_table::HandleTable;
 use objects::ObjectEntry;
@@ -52,6 +52,8 @@ pub struct Module {
     objects: HandleTable<ObjectEntry>,
     /// Keys that are kept open, oldest first; see [`objects`].
     open_keys: Mutex<VecDeque<Ulong>>,
+    /// How many at most.
+    open_keys_max: usize,
     /// The slots whose tokens the application has been told of.
     announced: Mutex<BTreeSet<SlotId>>,
 }
@@ -77,6 +79,7 @@ impl Module {
             sessions: HandleTable::new(),
             objects: HandleTable::new(),
             open_keys: Mutex::default(),
+            open_keys_max: objects::OPEN_KEYS_MAX,
             announced: Mutex::default(),
         };
         let present = module.refresh_slots()?;
@@ -115,35 +118,28 @@ impl Module {
     /// # Errors
     /// Why the token could not be made.
     pub fn ensure_token(&self, label: &str, so_pin: &Pin, user_pin: &Pin) -> Result<()> {
-        let slot = 'found: loop {
-            let slots = self.slot_list()?;
+        const TRIES: usize = 100;
+        // Once more whenever another process has changed the slots meanwhile.
+        for _ in 0..TRIES {
+            let mut empty = None;
             let mut unread = Ok(());
-            for &slot in &slots {
+            for slot in self.slot_list()? {
                 match self.token_info(slot).map(|info| info.token) {
-                    Ok(Some(info)) if info.label == label && info.user.initialized => return Ok(()),
-                    Ok(Some(info)) if info.label == label => break 'found slot,
-                    Ok(_) => {}
+                    Ok(None) => empty = Some(slot),
+                    Ok(Some(info)) if info.label == label => return Ok(()),
+                    Ok(_) | Err(Error::SlotIdInvalid(_) | Error::TokenNotPresent(_)) => {}
                     Err(error) => unread = unread.and(Err(error)),
                 }
             }
-            // The one that cannot be read may be the one: no second of its label.
+            // One that cannot be read may be the one: no second of its label.
             unread?;
-            let empty = slots.last().copied().ok_or(Error::TokenNotPresent(SlotId(0)))?;
-            match self.init_token(empty, so_pin, label) {
-                // Another process has made one in that slot meanwhile: look again.
+            let Some(empty) = empty else { continue };
+            match self.create_token(empty, label, so_pin, Some(user_pin)) {
                 Err(Error::SlotIdInvalid(_)) => {}
-                other => {
-                    other?;
-                    break empty;
-                }
+                other => return other,
             }
-        };
-        let session = self.open_session(slot, true)?;
-        let set = self
-            .login(session, UserType::SecurityOfficer, so_pin)
-            .and_then(|()| self.init_pin(session, user_pin));
-        self.close_session(session)?;
-        set
+        }
+        Err(Error::FunctionFailed("no slot stays empty for long enough to make a token".into()))
     }
 
     /// Called in the child of a `fork`, which must then forget the module

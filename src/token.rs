@@ -139,7 +139,8 @@ pub struct Token {
 }
 
 impl Token {
-    /// Makes the token of an empty slot (`C_InitToken`, PKCS#11 v3.2 §5.5.7).
+    /// Makes the token of an empty slot (`C_InitToken`, PKCS#11 v3.2 §5.5.7),
+    /// with the user's PIN if one is given: the token is never seen without it.
     ///
     /// # Errors
     /// [`Error::PinLenRange`]; [`Error::SlotIdInvalid`] when another process
@@ -149,12 +150,13 @@ impl Token {
         slot: SlotId,
         label: &str,
         so_pin: &Pin,
+        user_pin: Option<&Pin>,
         surroundings: &Surroundings,
         settings: Settings,
     ) -> Result<Self> {
         let serial: [u8; 8] = entropy::array(&*surroundings.entropy)?;
         let serial: String = serial.iter().map(|byte| format!("{byte:02x}")).collect();
-        let first = first_commit(label, &serial, so_pin, surroundings, settings)?;
+        let first = first_commit(label, &serial, so_pin, user_pin, surroundings, settings)?;
         let store = place.create(slot.number(), first)?;
         Self::over(slot, store, surroundings.clone(), settings)
     }
@@ -214,6 +216,7 @@ impl Token {
             label,
             &header.serial,
             so_pin,
+            None,
             &self.surroundings,
             self.settings,
         )?);
@@ -317,28 +320,26 @@ impl std::fmt::Debug for Token {
     }
 }
 
-/// What a new token begins with: a header, the SO's credential, the set hash.
+/// What a new token begins with: a header, the credentials, the set hash.
 fn first_commit(
     label: &str,
     serial: &str,
     so_pin: &Pin,
+    user_pin: Option<&Pin>,
     surroundings: &Surroundings,
     settings: Settings,
 ) -> Result<Vec<Change>> {
-    if !so_pin.has_valid_length() {
-        return Err(Error::PinLenRange);
-    }
     let vault = Vault::new(serial, &*surroundings.entropy)?;
     let header = Header::new(label, serial, surroundings.clock.now());
-    let credential = credential::record(
-        UserType::SecurityOfficer,
-        &vault,
-        so_pin,
-        0,
-        settings,
-        &*surroundings.entropy,
-    )?;
-    let mut changes = vec![header.put()?, credential];
+    let mut changes = vec![header.put()?];
+    for (user, pin) in [(UserType::SecurityOfficer, Some(so_pin)), (UserType::User, user_pin)] {
+        let Some(pin) = pin else { continue };
+        if !pin.has_valid_length() {
+            return Err(Error::PinLenRange);
+        }
+        let entropy = &*surroundings.entropy;
+        changes.push(credential::record(user, &vault, pin, 0, settings, entropy)?);
+    }
     changes.push(set::first(&vault, &changes, &*surroundings.entropy)?);
     Ok(changes)
 }

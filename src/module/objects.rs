@@ -42,6 +42,13 @@ impl ObjectEntry {
         self.private
     }
 
+    /// Lets go of the opened token object; it is opened again when needed.
+    pub fn close(&self) {
+        if let Home::Token { opened, .. } = &self.home {
+            opened.store(None);
+        }
+    }
+
     pub const fn owner(&self) -> Option<SessionHandle> {
         match self.home {
             Home::Session { owner, .. } => Some(owner),
@@ -151,11 +158,9 @@ impl Module {
     fn note_open(&self, handle: ObjectHandle) {
         let mut open = self.open_keys.lock();
         open.push_back(handle.0);
-        while open.len() > OPEN_KEYS_MAX {
+        while open.len() > self.open_keys_max {
             let oldest = open.pop_front().and_then(|oldest| self.objects.get(oldest));
-            if let Some(Home::Token { opened, .. }) = oldest.as_deref().map(|entry| &entry.home) {
-                opened.store(None);
-            }
+            oldest.inspect(|entry| entry.close());
         }
     }
 

@@ -41,14 +41,16 @@ impl Module {
         if !read_write && token.principal() == Principal::SecurityOfficer {
             return Err(Error::SessionReadWriteSoExists);
         }
-        if state.presence.is_none() {
-            state.presence = Some(present(&token)?);
-            // It may have been initialised anew before we were present.
-            token.refresh()?;
-        }
+        let presence = match state.presence {
+            Some(_) => None,
+            None => Some(present(&token)?),
+        };
+        // It may have been initialised anew before we were present, or removed.
+        token.refresh()?;
         let session = Session::new(token, read_write);
         let handle = self.sessions.insert(session).ok_or(Error::SessionCount)?;
         let handle = SessionHandle(handle);
+        state.presence = state.presence.take().or(presence);
         state.sessions.insert(handle);
         state.read_only_sessions += usize::from(!read_write);
         Ok(handle)
@@ -79,10 +81,7 @@ impl Module {
         state.read_only_sessions -= usize::from(!session.read_write);
         self.destroy_session_objects(&mut state, |entry| entry.owner() == Some(handle));
         if state.sessions.is_empty() {
-            self.end_login(&session.token, &mut state).or_else(|error| match error {
-                Error::UserNotLoggedIn => Ok(()),
-                other => Err(other),
-            })?;
+            self.end_login_if_any(&session.token, &mut state)?;
             state.presence = None;
         }
         Ok(())
@@ -144,24 +143,22 @@ impl Module {
     pub fn login(&self, handle: SessionHandle, user: UserType, pin: &Pin) -> Result<()> {
         let session = self.session(handle)?;
         let slot = self.slot_of(&session)?;
-        let no_read_only = || {
-            if user == UserType::SecurityOfficer && slot.state.lock().read_only_sessions > 0 {
-                return Err(Error::SessionReadOnlyExists);
+        let may_stay = |state: &SlotState| {
+            if state.sessions.is_empty() {
+                Err(Error::SessionHandleInvalid(handle))
+            } else if user == UserType::SecurityOfficer && state.read_only_sessions > 0 {
+                Err(Error::SessionReadOnlyExists)
+            } else {
+                Ok(())
             }
-            Ok(())
         };
-        no_read_only()?;
+        may_stay(&slot.state.lock())?;
         session.token.login(user, pin)?;
         // Checking the PIN took long; a read-only session may have come meanwhile,
         // or this session, the last one, may be gone.
         let mut state = slot.state.lock();
-        if state.sessions.is_empty() {
-            self.end_login(&session.token, &mut state)?;
-            return Err(Error::SessionHandleInvalid(handle));
-        }
-        drop(state);
-        if let Err(error) = no_read_only() {
-            self.end_login(&session.token, &mut slot.state.lock())?;
+        if let Err(error) = may_stay(&state) {
+            self.end_login_if_any(&session.token, &mut state)?;
             return Err(error);
         }
         Ok(())
@@ -198,6 +195,13 @@ impl Module {
             }
         }
         Ok(())
+    }
+
+    fn end_login_if_any(&self, token: &Token, state: &mut SlotState) -> Result<()> {
+        match self.end_login(token, state) {
+            Err(Error::UserNotLoggedIn) => Ok(()),
+            ended => ended,
+        }
     }
 
     /// Ends the operations of all sessions with a token that use `key`.

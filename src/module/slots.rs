@@ -77,21 +77,34 @@ impl Module {
 
     /// Brings the slots up to date with the place; the slots that hold tokens.
     pub(super) fn refresh_slots(&self) -> Result<BTreeSet<SlotId>> {
+        let (present, wanted) = self.wanted_slots()?;
+        if self.slots.read().keys().eq(wanted.iter()) {
+            return Ok(present);
+        }
+        let mut slots = self.slots.write();
+        // Looked at again: what was seen before the lock may be older than what
+        // another thread has made of it.
+        let (present, wanted) = self.wanted_slots()?;
+        // A slot stays until its sessions are closed and nobody is about to open one:
+        // while the map is locked nobody new gets hold of it.
+        slots.retain(|id, slot| {
+            wanted.contains(id)
+                || Arc::strong_count(slot) > 1
+                || !slot.state.lock().sessions.is_empty()
+        });
+        for &id in &wanted {
+            slots.entry(id).or_insert_with(|| Arc::new(Slot::new(id)));
+        }
+        Ok(present)
+    }
+
+    /// The slots that hold tokens; and these with an empty one.
+    fn wanted_slots(&self) -> Result<(BTreeSet<SlotId>, BTreeSet<SlotId>)> {
         let present: BTreeSet<_> =
             self.place.slots()?.into_iter().filter_map(SlotId::from_number).collect();
         let empty = (0..).map(SlotId).find(|slot| !present.contains(slot));
-        let wanted: BTreeSet<_> = present.iter().copied().chain(empty).collect();
-        let up_to_date =
-            |slots: &std::collections::BTreeMap<SlotId, Arc<Slot>>| slots.keys().eq(wanted.iter());
-        if !up_to_date(&self.slots.read()) {
-            let mut slots = self.slots.write();
-            // A slot with sessions stays until they are closed.
-            slots.retain(|id, slot| wanted.contains(id) || !slot.state.lock().sessions.is_empty());
-            for &id in &wanted {
-                slots.entry(id).or_insert_with(|| Arc::new(Slot::new(id)));
-            }
-        }
-        Ok(present)
+        let wanted = present.iter().copied().chain(empty).collect();
+        Ok((present, wanted))
     }
 
     pub(super) fn slot(&self, id: SlotId) -> Result<Arc<Slot>> {
@@ -105,6 +118,13 @@ impl Module {
     /// The token in `slot`, opened if it has not been; `None` when the slot is
     /// empty.
     pub(super) fn token(&self, slot: &Slot, state: &mut SlotState) -> Result<Option<Arc<Token>>> {
+        let removed =
+            |token: &Arc<Token>| matches!(token.refresh(), Err(Error::TokenNotPresent(_)));
+        if state.sessions.is_empty() && state.token.as_ref().is_some_and(removed) {
+            // Another may be in its place by now.
+            self.forget_token_objects(state);
+            state.token = None;
+        }
         if state.token.is_none() && self.place.slots()?.contains(&slot.id.number()) {
             let token = Token::open(&*self.place, slot.id, &self.surroundings, self.settings)?;
             state.token = Some(Arc::new(token));
@@ -151,17 +171,55 @@ impl Module {
         }
         if let Some(token) = self.token(&slot, &mut state)? {
             token.reinitialize(label, so_pin)?;
-            for (_, handle) in state.token_objects.drain() {
-                self.objects.remove(handle.0);
-            }
+            self.forget_token_objects(&mut state);
+            Ok(())
         } else {
-            let (place, surroundings) = (&*self.place, &self.surroundings);
-            let token = Token::create(place, slot.id, label, so_pin, surroundings, self.settings)?;
-            state.token = Some(Arc::new(token));
+            self.make_token(&slot, &mut state, label, so_pin, None)
         }
+    }
+
+    /// Makes a token in an empty slot, with the user's PIN if one is given. Unlike
+    /// [`Module::init_token`] it never empties a token that is there.
+    ///
+    /// # Errors
+    /// [`Error::SlotIdInvalid`] when the slot is not empty, perhaps not any more;
+    /// [`Error::PinLenRange`].
+    pub fn create_token(
+        &self,
+        slot: SlotId,
+        label: &str,
+        so_pin: &Pin,
+        user_pin: Option<&Pin>,
+    ) -> Result<()> {
+        let slot = self.slot(slot)?;
+        let mut state = slot.state.lock();
+        if self.token(&slot, &mut state)?.is_some() {
+            return Err(Error::SlotIdInvalid(slot.id));
+        }
+        self.make_token(&slot, &mut state, label, so_pin, user_pin)
+    }
+
+    fn make_token(
+        &self,
+        slot: &Slot,
+        state: &mut SlotState,
+        label: &str,
+        so_pin: &Pin,
+        user_pin: Option<&Pin>,
+    ) -> Result<()> {
+        let (place, surroundings) = (&*self.place, &self.surroundings);
+        let token =
+            Token::create(place, slot.id, label, so_pin, user_pin, surroundings, self.settings)?;
+        state.token = Some(Arc::new(token));
         // Whoever made the token does not need to be told of it.
         self.announced.lock().insert(slot.id);
         Ok(())
+    }
+
+    fn forget_token_objects(&self, state: &mut SlotState) {
+        for (_, handle) in state.token_objects.drain() {
+            self.objects.remove(handle.0);
+        }
     }
 
     /// A slot whose token has appeared since the application was last told

@@ -76,7 +76,8 @@ impl World {
     pub fn create_bare(&self) -> Token {
         let surroundings = self.surroundings();
         let so_pin = pin(SO_PIN);
-        Token::create(&*self.place, SLOT, "token", &so_pin, &surroundings, settings()).unwrap()
+        Token::create(&*self.place, SLOT, "token", &so_pin, None, &surroundings, settings())
+            .unwrap()
     }
 
     /// A new token with both PINs set; nobody is logged in.

@@ -28,7 +28,7 @@ impl PinParameters {
     /// The most that a stored record may ask for, so that an edited file
     /// exhausts neither the host's memory nor anybody's patience. The
     /// configuration has the same ceilings.
-    const MAX: Self = Self { memory_kib: 1 << 22, iterations: 100, lanes: 64 };
+    pub(crate) const MAX: Self = Self { memory_kib: 1 << 22, iterations: 100, lanes: 64 };
 
     fn argon2(self) -> Result<Argon2<'static>> {
         let refused = |why: String| Error::FunctionFailed(format!("Argon2id: {why}"));

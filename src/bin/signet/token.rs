@@ -7,7 +7,7 @@ use signet_pkcs11::error::Error;
 use signet_pkcs11::log::Escaped;
 use signet_pkcs11::secret::Pin;
 use signet_pkcs11::token::{Info, PinState};
-use signet_pkcs11::types::{SlotId, Ulong, UserType};
+use signet_pkcs11::types::{SlotId, Ulong};
 use std::path::PathBuf;
 
 #[derive(clap::Subcommand)]
@@ -67,7 +67,7 @@ fn init(
     let slot = loop {
         let empty = module.slot_list()?.into_iter().find(|slot| is_empty(context, *slot));
         let empty = empty.ok_or("no slot is free")?;
-        match module.init_token(empty, &so_pin, label) {
+        match module.create_token(empty, label, &so_pin, Some(&pin)) {
             // Another process has taken the slot meanwhile: the next one, then.
             Err(Error::SlotIdInvalid(_)) => {}
             other => {
@@ -76,10 +76,6 @@ fn init(
             }
         }
     };
-    let session = module.open_session(slot, true)?;
-    module.login(session, UserType::SecurityOfficer, &so_pin)?;
-    module.init_pin(session, &pin)?;
-    module.close_session(session)?;
     say!("Token \"{}\" made in slot {slot}.", Escaped(label));
     Ok(())
 }

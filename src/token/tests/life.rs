@@ -30,6 +30,34 @@ fn what_was_made_is_there_when_opened_again() {
 }
 
 #[test]
+fn a_token_can_be_made_with_both_pins_at_once() {
+    each_place(|world| {
+        let make = |user_pin: &[u8]| {
+            let (so_pin, user_pin) = (pin(SO_PIN), pin(user_pin));
+            let surroundings = world.surroundings();
+            let user_pin = Some(&user_pin);
+            Token::create(
+                &*world.place,
+                SLOT,
+                "token",
+                &so_pin,
+                user_pin,
+                &surroundings,
+                settings(),
+            )
+        };
+        assert_eq!(make(b"123").unwrap_err(), Error::PinLenRange);
+        let token = make(USER_PIN).unwrap();
+        assert!(token.info().unwrap().user.initialized);
+        for (user, right) in [(UserType::User, USER_PIN), (UserType::SecurityOfficer, SO_PIN)] {
+            token.login(user, &pin(right)).unwrap();
+            assert_eq!(token.check().unwrap(), []);
+            token.logout().unwrap();
+        }
+    });
+}
+
+#[test]
 fn two_tokens_have_two_serials() {
     let (one, other) = (World::in_memory().create_bare(), World::in_memory().create_bare());
     assert_ne!(one.info().unwrap().serial, other.info().unwrap().serial);
@@ -41,8 +69,15 @@ fn a_slot_takes_one_token_only() {
         world.create();
         let surroundings = world.surroundings();
         for place in [Arc::clone(&world.place), world.other_place()] {
-            let again =
-                Token::create(&*place, SLOT, "again", &pin(SO_PIN), &surroundings, settings());
+            let again = Token::create(
+                &*place,
+                SLOT,
+                "again",
+                &pin(SO_PIN),
+                None,
+                &surroundings,
+                settings(),
+            );
             assert_eq!(again.unwrap_err(), Error::SlotIdInvalid(SLOT));
         }
         assert_eq!(world.open().info().unwrap().label, "token");
@@ -54,8 +89,15 @@ fn a_token_is_not_made_with_a_pin_of_a_wrong_length() {
     each_place(|world| {
         for wrong in [&b""[..], b"123", &[b'1'; Pin::MAX_LEN + 1]] {
             let surroundings = world.surroundings();
-            let refused =
-                Token::create(&*world.place, SLOT, "token", &pin(wrong), &surroundings, settings());
+            let refused = Token::create(
+                &*world.place,
+                SLOT,
+                "token",
+                &pin(wrong),
+                None,
+                &surroundings,
+                settings(),
+            );
             assert_eq!(refused.unwrap_err(), Error::PinLenRange);
         }
         assert!(world.place.slots().unwrap().is_empty());
