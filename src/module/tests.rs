@@ -1,8 +1,12 @@
 //! The module over places in memory, as one application or several see it.
 
 mod first_start;
+mod keys;
+mod objects;
+mod processes;
 mod sessions;
 mod slots;
+mod threads;
 
 use super::*;
 use crate::clock::ManualClock;

@@ -1,0 +1,138 @@
+//! Many threads in one application.
+
+use super::*;
+use crate::types::AttributeType as A;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const THREADS: usize = 8;
+
+/// Runs `work` with the numbers of that many threads.
+fn each_thread(work: impl Fn(usize) + Sync) {
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let work = &work;
+            scope.spawn(move || work(thread));
+        }
+    });
+}
+
+#[test]
+fn threads_with_sessions_of_their_own_get_the_right_macs() {
+    let module = ready();
+    let first = user_session(&module);
+    let shared = [token_key(&module, first), public_key(&module, first)];
+    each_thread(|_| {
+        let session = module.open_session(SLOT, true).unwrap();
+        for _ in 0..30 {
+            let own = token_key(&module, session);
+            for key in [shared[0], shared[1], own] {
+                assert_signs(&module, session, key);
+            }
+            module.destroy_object(session, own).unwrap();
+        }
+        module.close_session(session).unwrap();
+    });
+    assert_eq!(found(&module, first, &[]).len(), 2);
+}
+
+#[test]
+fn logins_and_logouts_in_between_give_errors_that_say_so_and_never_a_wrong_mac() {
+    let mut module = ready();
+    // Few, so that keys are closed and opened all the time.
+    module.open_keys_max = 4;
+    let module = module;
+    let keeper = module.open_session(SLOT, true).unwrap();
+    let signed = AtomicUsize::new(0);
+    let expected = |error: &Error| {
+        matches!(
+            error,
+            Error::UserNotLoggedIn
+                | Error::UserAlreadyLoggedIn
+                | Error::KeyHandleInvalid(_)
+                | Error::ObjectHandleInvalid(_)
+                | Error::OperationNotInitialized
+        )
+    };
+    let tolerate = |result: Result<()>| {
+        if let Err(error) = result {
+            assert!(expected(&error), "{error:?}");
+        }
+    };
+    each_thread(|thread| {
+        let session = module.open_session(SLOT, true).unwrap();
+        for round in 0..60 {
+            tolerate(module.login(session, USER, &pin(USER_PIN)));
+            let private: &[u8] = if round % 2 == 0 { TRUE } else { FALSE };
+            match try_key(&module, session, &[(A::Token, TRUE), (A::Private, private)]) {
+                Ok(key) => {
+                    match sign(&module, session, key, QUESTION) {
+                        Ok(mac) => {
+                            assert_eq!(hex(&mac), JEFE);
+                            signed.fetch_add(1, Ordering::Relaxed);
+                        }
+                        Err(error) => assert!(expected(&error), "{error:?}"),
+                    }
+                    tolerate(module.destroy_object(session, key));
+                }
+                Err(error) => assert!(expected(&error), "{error:?}"),
+            }
+            // Whatever the logout of another thread has left under way.
+            module.abort(session, Purpose::Sign);
+            if (round + thread) % 7 == 0 {
+                tolerate(module.logout(session));
+            }
+        }
+    });
+    assert!(signed.load(Ordering::Relaxed) > 0);
+    if let Err(error) = module.login(keeper, USER, &pin(USER_PIN)) {
+        assert_eq!(error, Error::UserAlreadyLoggedIn);
+    }
+    let key = token_key(&module, keeper);
+    assert_signs(&module, keeper, key);
+}
+
+#[test]
+fn of_many_threads_that_destroy_one_key_one_succeeds() {
+    let module = ready();
+    let first = user_session(&module);
+    for more in [&[(A::Token, TRUE)][..], &[]] {
+        for _ in 0..20 {
+            let key = key(&module, first, more);
+            let destroyed = AtomicUsize::new(0);
+            each_thread(|_| {
+                let session = module.open_session(SLOT, true).unwrap();
+                match module.destroy_object(session, key) {
+                    Ok(()) => {
+                        destroyed.fetch_add(1, Ordering::SeqCst);
+                    }
+                    Err(error) => assert_eq!(error, Error::ObjectHandleInvalid(key)),
+                }
+            });
+            assert_eq!(destroyed.load(Ordering::SeqCst), 1);
+        }
+    }
+}
+
+#[test]
+fn sessions_open_and_close_while_others_close_them_all() {
+    let module = ready();
+    each_thread(|thread| {
+        for _ in 0..100 {
+            let session = module.open_session(SLOT, thread % 2 == 0).unwrap();
+            let made = try_key(&module, session, &[(A::Private, FALSE)]);
+            if let Err(error) = made {
+                assert_eq!(error, Error::SessionHandleInvalid(session));
+            }
+            if thread == 0 {
+                module.close_all_sessions(SLOT).unwrap();
+            } else if let Err(error) = module.close_session(session) {
+                assert_eq!(error, Error::SessionHandleInvalid(session));
+            }
+        }
+    });
+    module.close_all_sessions(SLOT).unwrap();
+    let info = module.token_info(SLOT).unwrap();
+    assert_eq!((info.sessions, info.read_write_sessions), (0, 0));
+    let session = module.open_session(SLOT, false).unwrap();
+    assert!(found(&module, session, &[]).is_empty(), "no object outlived its session");
+}
