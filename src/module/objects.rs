@@ -192,9 +192,11 @@ impl Module {
                             self.forget_gone(session, handle, unique_id)?;
                             return Err(missing(handle));
                         };
-                        opened.store(Some(Arc::new(PreparedKey::of_token(live))));
+                        let key = Some(Arc::new(PreparedKey::of_token(live)));
+                        opened.store(key.clone());
                         self.note_open(handle);
-                        opened.load()
+                        // Not loaded again: there may be no room to keep it.
+                        arc_swap::Guard::from_inner(key)
                     }
                 }
             }

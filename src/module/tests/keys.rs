@@ -279,6 +279,19 @@ fn more_keys_than_are_kept_open_all_work() {
 }
 
 #[test]
+fn a_key_that_is_opened_again_when_there_is_no_room_still_works() {
+    let mut module = ready();
+    module.open_keys_max = 1;
+    let module = module;
+    let session = user_session(&module);
+    let key = token_key(&module, session);
+    for label in [b"one", b"two"] {
+        module.set_attributes(session, key, &raw(&[(A::Label, label)])).unwrap();
+        assert_signs(&module, session, key);
+    }
+}
+
+#[test]
 fn random_bytes_come_in_every_length() {
     let module = ready();
     let session = module.open_session(SLOT, false).unwrap();
