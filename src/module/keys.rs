@@ -136,8 +136,7 @@ impl Module {
             }
         };
         let key_type = object.key_type().ok_or(Error::KeyHandleInvalid(key))?;
-        let principal = session.principal();
-        authorize(principal, action, Resource::Object(object))?;
+        authorize(session.principal(), action, Resource::Object(object))?;
         if !object.flag(usage) || object.lifecycle().state != KeyState::Enabled {
             return Err(Error::KeyFunctionNotPermitted);
         }
@@ -160,9 +159,8 @@ impl Module {
         let mut state = session.state.lock();
         // Logout and destruction first change what is asked here, then end the
         // operations they find: whichever comes second sees the other.
-        if session.principal() != principal {
-            return Err(Error::UserNotLoggedIn);
-        }
+        let principal = session.principal();
+        authorize(principal, action, Resource::Object(object))?;
         if !prepared.is_usable(principal) || self.objects.get(key.0).is_none() {
             return Err(Error::KeyHandleInvalid(key));
         }

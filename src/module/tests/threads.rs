@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::types::AttributeType as A;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 const THREADS: usize = 8;
 
@@ -89,6 +89,33 @@ fn logins_and_logouts_in_between_give_errors_that_say_so_and_never_a_wrong_mac()
     }
     let key = token_key(&module, keeper);
     assert_signs(&module, keeper, key);
+}
+
+#[test]
+fn a_login_in_another_thread_disturbs_no_public_key() {
+    let module = ready();
+    let session = module.open_session(SLOT, true).unwrap();
+    // Takes so long to prepare that a login falls into it.
+    let value = vec![7; 65_536];
+    let (class, kind) = (ck(ObjectClass::SecretKey.to_ck()), ck(KeyType::GenericSecret.to_ck()));
+    let long =
+        [(A::Class, &class[..]), (A::KeyType, &kind), (A::Value, &value), (A::Private, FALSE)];
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let session = module.open_session(SLOT, true).unwrap();
+            for _ in 0..200 {
+                module.login(session, USER, &pin(USER_PIN)).unwrap();
+                module.logout(session).unwrap();
+            }
+            done.store(true, Ordering::SeqCst);
+        });
+        while !done.load(Ordering::SeqCst) {
+            let key = module.create_object(session, &raw(&long)).unwrap();
+            sign(&module, session, key, QUESTION).unwrap();
+            module.destroy_object(session, key).unwrap();
+        }
+    });
 }
 
 #[test]
