@@ -186,6 +186,9 @@ impl Module {
             let private = objects.get(handle.0).is_none_or(|entry| entry.is_private());
             if private {
                 objects.remove(handle.0);
+            } else if let Some(entry) = objects.get(handle.0) {
+                // Its value and its states go with the login.
+                entry.close();
             }
             !private
         });

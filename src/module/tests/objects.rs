@@ -171,6 +171,22 @@ fn a_public_token_key_is_seen_without_a_login_and_not_used() {
 }
 
 #[test]
+fn what_a_login_opened_is_let_go_at_logout() {
+    let module = ready();
+    let session = user_session(&module);
+    let key = key(&module, session, &[TOKEN, PUBLIC]);
+    assert_signs(&module, session, key);
+    let opened = {
+        let session = module.session(session).unwrap();
+        let opened = module.object(&session, key, Error::KeyHandleInvalid).unwrap();
+        Arc::downgrade(opened.as_ref().unwrap())
+    };
+    assert!(opened.upgrade().is_some());
+    module.logout(session).unwrap();
+    assert!(opened.upgrade().is_none(), "value and prepared states are gone");
+}
+
+#[test]
 fn the_so_trusts_keys_and_uses_none() {
     let module = ready();
     let session = user_session(&module);
