@@ -412,3 +412,6 @@ impl OutBuf<CK_BYTE> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
