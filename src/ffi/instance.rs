@@ -87,31 +87,31 @@ pub fn current() -> Result<Guard<Option<Arc<Instance>>>> {
 /// parent's instance is left alone and replaced.
 pub fn initialize(mutex: Option<ApplicationMutex>) -> Result<()> {
     let before = INSTANCE.load_full();
-    if before.as_ref().is_some_and(|instance| instance.process.is_ours()) {
-        return Err(Error::CryptokiAlreadyInitialized);
+    if let Some(present) = &before {
+        if present.process.is_ours() {
+            return Err(Error::CryptokiAlreadyInitialized);
+        }
+        // First of all: what the parent has open cannot be opened here before.
+        present.module.abandon();
     }
     let new = Arc::new(Instance::new(mutex)?);
-    let replaced = INSTANCE.compare_and_swap(&before, Some(new));
-    let unchanged = match (&*replaced, &before) {
-        (Some(replaced), Some(before)) => Arc::ptr_eq(replaced, before),
-        (None, None) => true,
-        _ => false,
-    };
-    if !unchanged {
+    if !replace(&before, Some(new)) {
         return Err(Error::CryptokiAlreadyInitialized);
     }
-    if let Some(inherited) = before {
-        inherited.module.abandon();
-        // Dropping it would close the parent's store from here.
-        std::mem::forget(inherited);
-    }
+    // Dropping it would close the parent's store from here.
+    std::mem::forget(before);
     Ok(())
 }
 
-/// `C_Finalize`. Calls that are under way in other threads end first; the last
-/// of them drops the instance.
+/// Puts `next` in the place of `present`, if that is what is there.
+fn replace(present: &Option<Arc<Instance>>, next: Option<Arc<Instance>>) -> bool {
+    let found = INSTANCE.compare_and_swap(present, next);
+    found.as_ref().map(Arc::as_ptr) == present.as_ref().map(Arc::as_ptr)
+}
+
+/// `C_Finalize`. Of two at once one succeeds. Calls that are under way in other
+/// threads go on; the last of them drops the instance.
 pub fn finalize() -> Result<()> {
-    drop(current()?);
-    INSTANCE.store(None);
-    Ok(())
+    let present = Guard::into_inner(current()?);
+    if replace(&present, None) { Ok(()) } else { Err(Error::CryptokiNotInitialized) }
 }

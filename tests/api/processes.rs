@@ -36,6 +36,8 @@ cases! {
         softhsm2: departs("CKR_CRYPTOKI_NOT_INITIALIZED", "SoftHSM2's child goes on with what it inherits"),
     child_of_fork_can_initialise_and_the_parent_goes_on
         softhsm2: departs("CKR_CRYPTOKI_ALREADY_INITIALIZED", "SoftHSM2's child is initialised by inheritance"),
+    child_of_fork_can_initialise_where_a_token_is_made_at_the_start
+        softhsm2: unasked("SoftHSM2 makes no token at its start"),
     child_of_fork_ends_without_harm,
 }
 
@@ -494,6 +496,29 @@ fn child_of_fork_can_initialise_and_the_parent_goes_on(w: &World) {
     s.sign_update(b"xt").unwrap();
     assert_eq!(s.sign_final().unwrap(), mac);
     s.mac(HMAC, named(&s, "child's"), b"text").unwrap();
+}
+
+/// The child looks for the token to be made, and so opens what the parent has open.
+fn child_of_fork_can_initialise_where_a_token_is_made_at_the_start(w: &World) {
+    for (name, value) in [
+        ("SIGNET_AUTO_INIT_LABEL", "behaviour"),
+        ("SIGNET_AUTO_INIT_SO_PIN", SO_PIN),
+        ("SIGNET_AUTO_INIT_USER_PIN", USER_PIN),
+    ] {
+        // SAFETY: the process has one thread.
+        unsafe { std::env::set_var(name, value) };
+    }
+    w.start();
+    let s = w.user_again();
+    let made = s.create(&key("key")).unwrap();
+    let mac = s.mac(HMAC, made, b"text").unwrap();
+    in_child(|| {
+        w.start();
+        let s = w.user_again();
+        assert_eq!(s.mac(HMAC, named(&s, "key"), b"text").unwrap(), mac);
+        w.module().finalize().unwrap();
+    });
+    assert_eq!(s.mac(HMAC, made, b"text").unwrap(), mac);
 }
 
 /// A child that never touches the module (and most do not) disturbs nobody.
