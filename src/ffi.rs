@@ -90,3 +90,6 @@ const fn level(error: &Error) -> Level {
         _ => Level::Debug,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,3 +33,25 @@ impl ForkWord {
         unsafe { self.0.as_ptr().read_volatile() == SET }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::wait::{WaitStatus, waitpid};
+    use nix::unistd::{ForkResult, fork};
+
+    #[test]
+    fn a_child_reads_that_the_word_is_not_its_own() {
+        let word = ForkWord::new().unwrap();
+        assert!(word.is_ours());
+        // SAFETY: the child reads memory and ends by _exit, nothing else.
+        match unsafe { fork() }.unwrap() {
+            // SAFETY: ends the process without the parent's exit handlers.
+            ForkResult::Child => unsafe { nix::libc::_exit(i32::from(word.is_ours())) },
+            ForkResult::Parent { child } => {
+                assert_eq!(waitpid(child, None).unwrap(), WaitStatus::Exited(child, 0));
+            }
+        }
+        assert!(word.is_ours());
+    }
+}

@@ -65,3 +65,50 @@ pub const fn of(error: &Error) -> CK_RV {
         Error::UserTypeInvalid => CKR_USER_TYPE_INVALID,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{AttributeType, ObjectHandle, SessionHandle, SlotId};
+
+    #[test]
+    fn errors_with_a_name_of_their_own_have_the_standard_s_value_for_it() {
+        for (error, value) in [
+            (Error::AttributeSensitive(AttributeType::Value), CKR_ATTRIBUTE_SENSITIVE),
+            (Error::BufferTooSmall(32), CKR_BUFFER_TOO_SMALL),
+            (Error::KeyHandleInvalid(ObjectHandle(1)), CKR_KEY_HANDLE_INVALID),
+            (Error::MechanismInvalid(0), CKR_MECHANISM_INVALID),
+            (Error::ObjectHandleInvalid(ObjectHandle(1)), CKR_OBJECT_HANDLE_INVALID),
+            (Error::OperationNotInitialized, CKR_OPERATION_NOT_INITIALIZED),
+            (Error::PinLocked, CKR_PIN_LOCKED),
+            (Error::SessionHandleInvalid(SessionHandle(1)), CKR_SESSION_HANDLE_INVALID),
+            (Error::SignatureInvalid, CKR_SIGNATURE_INVALID),
+            (Error::SignatureLenRange, CKR_SIGNATURE_LEN_RANGE),
+            (Error::SlotIdInvalid(SlotId(1)), CKR_SLOT_ID_INVALID),
+            (Error::UserNotLoggedIn, CKR_USER_NOT_LOGGED_IN),
+        ] {
+            assert_eq!(of(&error), value, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn the_others_have_the_value_that_tells_the_caller_whose_fault_it_is() {
+        let path = || "file".into();
+        let reason = || String::from("reason");
+        for (error, value) in [
+            (Error::Configuration(reason()), CKR_FUNCTION_FAILED),
+            (Error::FunctionFailed(reason()), CKR_FUNCTION_FAILED),
+            (Error::ModuleFailed, CKR_GENERAL_ERROR),
+            (Error::Panicked, CKR_GENERAL_ERROR),
+            (Error::EntropyUnavailable, CKR_DEVICE_ERROR),
+            (Error::RecordDamaged(reason()), CKR_DEVICE_ERROR),
+            (Error::StoreDamaged { path: path(), reason: reason() }, CKR_DEVICE_ERROR),
+            (Error::StoreIo { path: path(), reason: reason() }, CKR_DEVICE_ERROR),
+            (Error::StoreFull(path()), CKR_DEVICE_MEMORY),
+            (Error::StoreReadOnly(path()), CKR_TOKEN_WRITE_PROTECTED),
+            (Error::TokenWriteProtected, CKR_TOKEN_WRITE_PROTECTED),
+        ] {
+            assert_eq!(of(&error), value, "{error:?}");
+        }
+    }
+}
