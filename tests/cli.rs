@@ -33,10 +33,11 @@ impl Place {
         path.to_str().unwrap().to_owned()
     }
 
-    /// `signet` with both PINs in its environment.
+    /// `signet` with both PINs in its environment and no terminal.
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_signet"));
+        let mut command = Command::new("setsid");
         command
+            .args(["--wait", env!("CARGO_BIN_EXE_signet")])
             .args(arguments)
             .env_clear()
             .env("SIGNET_TOKENDIR", self.path().join("tokens"))
@@ -47,17 +48,11 @@ impl Place {
 
     fn run_with(&self, arguments: &[&str], pin: Option<&str>, input: &[u8]) -> Output {
         let mut command = self.command(arguments);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         match pin {
             Some(pin) => command.env("SIGNET_PIN", pin),
             None => command.env_remove("SIGNET_PIN"),
         };
-        let mut child = command.spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        // A command that refuses before it reads closes the pipe.
-        let _ = stdin.write_all(input);
-        drop(stdin);
-        child.wait_with_output().unwrap()
+        fed(command, input)
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
@@ -78,6 +73,17 @@ impl Place {
     fn fails(&self, arguments: &[&str], status: i32, expected: &str) {
         fails(&self.run(arguments), status, expected);
     }
+}
+
+/// Runs a command to its end on this input.
+fn fed(mut command: Command, input: &[u8]) -> Output {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // A command that refuses before it reads closes the pipe.
+    let _ = stdin.write_all(input);
+    drop(stdin);
+    child.wait_with_output().unwrap()
 }
 
 #[track_caller]
@@ -298,4 +304,23 @@ fn the_self_test_names_every_answer() {
     for name in ["SHA-1 ", "HMAC-SHA3-512 ", "AES-256-GCM ", "Argon2id "] {
         assert!(answers.lines().any(|line| line.starts_with(name) && line.ends_with(" ok")));
     }
+}
+
+#[test]
+fn a_pin_is_asked_for_at_the_terminal_while_the_message_comes_from_a_pipe() {
+    let place = Place::with_token();
+    place.says(&["key", "generate", "--token", "demo", "--key", "a"], "Generated");
+    let expected =
+        place.run_with(&["mac", "sign", "--token", "demo", "--key", "a"], Some(PIN), b"x");
+    let sign = format!("printf x | {} mac sign --token demo --key a", env!("CARGO_BIN_EXE_signet"));
+    // A terminal of its own, at which the PIN is typed.
+    let mut command = Command::new("script");
+    command
+        .args(["--quiet", "--return", "--command", &sign, "/dev/null"])
+        .env_remove("SIGNET_PIN")
+        .env("SIGNET_TOKENDIR", place.path().join("tokens"));
+    let output = fed(command, format!("{PIN}\n").as_bytes());
+    let (out, err) = texts(&output);
+    assert!(output.status.success() && out.contains("PIN of \"demo\": "), "{out}{err}");
+    assert!(out.contains(texts(&expected).0.trim()), "{out}{err}");
 }

@@ -5,7 +5,6 @@ use crate::Failure;
 use signet_pkcs11::config::Environment;
 use signet_pkcs11::host::OsEnvironment;
 use signet_pkcs11::secret::Pin;
-use std::io::IsTerminal;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use zeroize::Zeroizing;
@@ -50,7 +49,8 @@ fn obtain(file: Option<&PathBuf>, variable: &str, what: &str, twice: bool) -> Re
         let value = Zeroizing::new(value.as_bytes().to_vec());
         return Ok(Pin::copied(&value));
     }
-    if !std::io::stdin().is_terminal() {
+    // The terminal itself: standard input may be the message.
+    if std::fs::File::open("/dev/tty").is_err() {
         return Err(format!(
             "{what} is needed: name a file with --pin-file or --so-pin-file, or set {variable}"
         )
