@@ -76,8 +76,8 @@ impl Module {
             mechanisms: config.mechanisms.clone(),
             removable: config.slots_removable,
             slots: RwLock::default(),
-            sessions: HandleTable::new(),
-            objects: HandleTable::new(),
+            sessions: HandleTable::in_life(0),
+            objects: HandleTable::in_life(0),
             open_keys: Mutex::default(),
             open_keys_max: objects::OPEN_KEYS_MAX,
             announced: Mutex::default(),
@@ -85,6 +85,13 @@ impl Module {
         let present = module.refresh_slots()?;
         *module.announced.lock() = present;
         Ok(module)
+    }
+
+    /// The same, with handles that no module of another life gives: for a process
+    /// that has one module after the other.
+    #[must_use]
+    pub fn in_life(self, life: u32) -> Self {
+        Self { sessions: HandleTable::in_life(life), objects: HandleTable::in_life(life), ..self }
     }
 
     /// The mechanisms that are offered, in the order of the catalogue.

@@ -13,11 +13,14 @@ use crate::store::DirectoryPlace;
 use crate::token::Surroundings;
 use arc_swap::{ArcSwapOption, Guard};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// Read by every call, written by `C_Initialize` and `C_Finalize` only. Never
 /// dropped at exit: the module has no destructor with effects.
 static INSTANCE: ArcSwapOption<Instance> = ArcSwapOption::const_empty();
+
+/// How many instances this process has had: handles of one mean nothing to the next.
+static LIVES: AtomicU32 = AtomicU32::new(0);
 
 /// What `C_Initialize` makes and `C_Finalize` ends.
 pub struct Instance {
@@ -55,7 +58,8 @@ impl Instance {
     fn open(config: &Config, clock: Arc<SystemClock>) -> Result<Module> {
         let entropy = Arc::new(OsEntropy);
         let place = Arc::new(DirectoryPlace::new(&config.token_dir, entropy.clone()));
-        let module = Module::new(place, Surroundings { entropy, clock }, config)?;
+        let module = Module::new(place, Surroundings { entropy, clock }, config)?
+            .in_life(LIVES.fetch_add(1, Ordering::Relaxed));
         if let Some(auto) = &config.auto_init {
             module.ensure_token(&auto.label, &auto.so_pin, &auto.user_pin)?;
         }

@@ -3,7 +3,9 @@
 //! Looking a handle up takes no lock and writes no memory that another thread
 //! reads: a slot is an arc-swap cell. Slots stand in chunks that are made when
 //! needed and never move; a freed slot is used again under a new generation, so
-//! a handle is never the name of two things in one process.
+//! a handle is never the name of two things in one table. Tables of different
+//! lives (`C_Initialize` counts them) draw on different generations, so that a
+//! handle that was kept too long finds nothing there either.
 
 use crate::types::Ulong;
 use arc_swap::{ArcSwapOption, Guard};
@@ -16,12 +18,16 @@ const INDEX_BITS: u32 = if Ulong::BITS == 64 { 32 } else { 20 };
 /// The first chunk has this many slots, each next one twice as many.
 const FIRST_CHUNK: usize = 64;
 const CHUNKS: usize = INDEX_BITS as usize - FIRST_CHUNK.ilog2() as usize - 1;
-const GENERATION_MAX: Ulong = Ulong::MAX >> INDEX_BITS;
+/// Half of the generation's bits name the life, the others count within it.
+const LIFE_SHIFT: u32 = (Ulong::BITS - INDEX_BITS) / 2;
+const GENERATIONS: Ulong = 1 << LIFE_SHIFT;
 
 /// Things of one sort by their handles.
 pub struct HandleTable<T> {
     chunks: [OnceLock<Box<[Slot<T>]>>; CHUNKS],
     free: Mutex<Free>,
+    /// The generation of a slot that is used for the first time.
+    first: Ulong,
 }
 
 type Slot<T> = ArcSwapOption<Entry<T>>;
@@ -55,10 +61,12 @@ impl<T> Deref for Held<T> {
 }
 
 impl<T> HandleTable<T> {
-    /// An empty table.
+    /// An empty table, whose handles no table of another life gives; lives are
+    /// told apart modulo 2^16 (2^6 where a handle has 32 bits).
     #[must_use]
-    pub fn new() -> Self {
-        Self { chunks: [const { OnceLock::new() }; CHUNKS], free: Mutex::default() }
+    pub fn in_life(life: u32) -> Self {
+        let first = (Ulong::from(life) % GENERATIONS) << LIFE_SHIFT;
+        Self { chunks: [const { OnceLock::new() }; CHUNKS], free: Mutex::default(), first }
     }
 
     /// Keeps `value` under a new handle; `None` when the table is full.
@@ -76,7 +84,7 @@ impl<T> HandleTable<T> {
                     let index = free.fresh;
                     self.make_slot(index)?;
                     free.fresh += 1;
-                    (index, 0)
+                    (index, self.first)
                 }
             }
         };
@@ -105,9 +113,10 @@ impl<T> HandleTable<T> {
         };
         if removed {
             slot.store(None);
-            let generation = handle >> INDEX_BITS;
-            if generation < GENERATION_MAX {
-                free.used.push((index, generation + 1));
+            // A slot whose generations are used up is never given out again.
+            let next = (handle >> INDEX_BITS) + 1;
+            if next < self.first + GENERATIONS {
+                free.used.push((index, next));
             }
         }
         removed
@@ -146,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_handle_finds_its_thing_until_it_is_removed() {
-        let table = HandleTable::new();
+        let table = HandleTable::in_life(0);
         let (a, b) = (table.insert("a").unwrap(), table.insert("b").unwrap());
         assert_eq!((*table.get(a).unwrap(), *table.get(b).unwrap()), ("a", "b"));
         assert!(table.remove(a));
@@ -156,7 +165,7 @@ mod tests {
 
     #[test]
     fn no_handle_is_zero_or_given_twice() {
-        let table = HandleTable::new();
+        let table = HandleTable::in_life(0);
         let mut seen = std::collections::HashSet::new();
         for round in 0..1000 {
             let handle = table.insert(round).unwrap();
@@ -168,8 +177,21 @@ mod tests {
     }
 
     #[test]
+    fn no_handle_is_given_in_two_lives() {
+        let mut seen = std::collections::HashSet::new();
+        for life in [0, 1, 2, u32::from(u16::MAX >> (16 - LIFE_SHIFT))] {
+            let table = HandleTable::in_life(life);
+            for round in 0..2 * GENERATIONS {
+                let handle = table.insert(round).unwrap();
+                assert!(seen.insert(handle), "life {life}, round {round}");
+                assert!(table.remove(handle));
+            }
+        }
+    }
+
+    #[test]
     fn foreign_numbers_find_nothing() {
-        let table = HandleTable::new();
+        let table = HandleTable::in_life(0);
         let handle = table.insert(()).unwrap();
         for number in [0, handle + 1, handle | 1 << INDEX_BITS, 1 << 63, Ulong::MAX] {
             assert!(table.get(number).is_none(), "{number:#x}");
@@ -187,7 +209,7 @@ mod tests {
 
     #[test]
     fn what_is_held_outlives_its_handle() {
-        let table = HandleTable::new();
+        let table = HandleTable::in_life(0);
         let handle = table.insert(String::from("alive")).unwrap();
         let held = table.get(handle).unwrap();
         assert!(table.remove(handle));
@@ -198,7 +220,7 @@ mod tests {
 
     #[test]
     fn threads_share_a_table() {
-        let table = HandleTable::new();
+        let table = HandleTable::in_life(0);
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let table = &table;

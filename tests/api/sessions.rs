@@ -21,6 +21,8 @@ cases! {
     closed_session_is_gone,
     handle_that_was_never_given_is_refused,
     handles_are_not_reused,
+    handles_are_not_reused_after_finalize
+        softhsm2: departs("given again", "SoftHSM2 begins anew with every C_Initialize"),
     last_close_logs_out,
     close_all_ends_sessions_and_logs_out,
     close_all_leaves_other_tokens_alone,
@@ -204,6 +206,21 @@ fn handles_are_not_reused(w: &World) {
         assert!(seen.insert(object), "object {object}");
         s.destroy(object).unwrap();
         refused(s.get(object, CKA_LABEL), CKR_OBJECT_HANDLE_INVALID);
+    }
+}
+
+/// Design §4: not within a process, whose C_Finalize does not end it.
+fn handles_are_not_reused_after_finalize(w: &World) {
+    let template = template![CKA_CLASS => CKO_DATA, CKA_PRIVATE => false];
+    let (mut sessions, mut objects) = (HashSet::new(), HashSet::new());
+    w.token();
+    for _ in 0..3 {
+        let s = w.open(w.known_token(), RW);
+        assert!(sessions.insert(s.handle), "session {} is given again", s.handle);
+        let object = s.create(&template).unwrap();
+        assert!(objects.insert(object), "object {object} is given again");
+        w.module().finalize().unwrap();
+        w.start();
     }
 }
 
