@@ -16,11 +16,12 @@ mod digest;
 mod handle_table;
 mod keys;
 mod objects;
+mod prepared;
 mod random;
 mod sessions;
 mod slots;
 
-pub use keys::{PreparedKey, Signing};
+pub use keys::Signing;
 pub use sessions::SessionInfo;
 pub use slots::{SlotInfo, TokenInfo};
 

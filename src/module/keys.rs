@@ -3,73 +3,13 @@
 use super::Module;
 use super::objects::require_trust;
 use crate::error::{Error, Result};
-use crate::mechanism::hmac::Hmac;
-use crate::mechanism::{GENERATED_KEY_MAX, GENERATED_KEY_MIN, Hash, RawMechanism};
+use crate::mechanism::{GENERATED_KEY_MAX, GENERATED_KEY_MIN, RawMechanism};
+use crate::object::KeyState;
 use crate::object::request::NewObject;
-use crate::object::{KeyState, Object};
 use crate::policy::{Action, Principal, Resource, authorize};
 use crate::secret::SecretBytes;
 use crate::session::{MacOperation, Operation, Output, Purpose, Room};
-use crate::token::LiveObject;
 use crate::types::{AttributeType, ObjectHandle, SessionHandle, Template};
-use std::sync::{Arc, OnceLock};
-
-/// An opened object and, if it is a key, its prepared HMAC states: one for each
-/// hash that it has been used with.
-pub struct PreparedKey {
-    source: Source,
-    states: [OnceLock<Box<Hmac>>; Hash::ALL.len()],
-}
-
-enum Source {
-    Token(Arc<LiveObject>),
-    Session(Object),
-}
-
-impl PreparedKey {
-    const fn new(source: Source) -> Self {
-        Self { source, states: [const { OnceLock::new() }; Hash::ALL.len()] }
-    }
-
-    pub(super) const fn of_token(live: Arc<LiveObject>) -> Self {
-        Self::new(Source::Token(live))
-    }
-
-    pub(super) const fn of_session(object: Object) -> Self {
-        Self::new(Source::Session(object))
-    }
-
-    pub(super) fn object(&self) -> &Object {
-        match &self.source {
-            Source::Token(live) => live.object(),
-            Source::Session(object) => object,
-        }
-    }
-
-    pub(super) const fn live(&self) -> Option<&Arc<LiveObject>> {
-        match &self.source {
-            Source::Token(live) => Some(live),
-            Source::Session(_) => None,
-        }
-    }
-
-    /// Whether it is still what the store has, and has all that `principal`
-    /// could get.
-    pub(super) fn is_usable(&self, principal: Principal) -> bool {
-        match &self.source {
-            Source::Token(live) => {
-                live.is_current() && (live.is_complete() || principal == Principal::Public)
-            }
-            Source::Session(_) => true,
-        }
-    }
-
-    /// The key's states for `hash`, computed at first use.
-    fn prepared(&self, hash: Hash) -> &Hmac {
-        self.states[hash as usize]
-            .get_or_init(|| Box::new(Hmac::new(hash, self.object().value().expose())))
-    }
-}
 
 /// How a MAC operation begins.
 #[derive(Debug, Clone, Copy)]

@@ -4,7 +4,7 @@
 //! destroyed or, if it is private, until logout. Behind the handle the opened
 //! object may be kept; at most [`OPEN_KEYS_MAX`] are, the oldest go first.
 
-use super::keys::PreparedKey;
+use super::prepared::PreparedKey;
 use super::slots::{Slot, SlotState};
 use super::{Module, handle_table::Held};
 use crate::error::{Error, Result};
