@@ -56,6 +56,7 @@ mod tests;
 pub use directory::DirectoryPlace;
 pub use memory::{MemoryPlace, MemoryStore};
 pub use sqlite::SqliteStore;
+pub use sqlite::process::{after_fork, before_fork};
 
 use crate::error::Result;
 use std::fmt;

@@ -369,15 +369,16 @@ fn fork_comes_while_threads_sign(w: &World) {
     assert_eq!(children, [true; 8]);
 }
 
-/// Where a thread was writing at that moment, its locks stay taken in the child
-/// for ever: the child works or is refused, but never hangs, and the parent goes on.
+/// What a thread holds at that moment would stay locked in the child for ever: so
+/// the fork waits until nobody is inside the store.
 fn fork_comes_while_threads_write(w: &World) {
     let template = template![CKA_VALUE_LEN => 32, CKA_TOKEN => true];
-    fork_among_threads(w, 20, |s, _| {
+    let children = fork_among_threads(w, 20, |s, _| {
         let made = s.generate(CKM_GENERIC_SECRET_KEY_GEN, &template).unwrap();
         s.mac(CKM_SHA256_HMAC, made, b"text").unwrap();
         s.destroy(made).unwrap();
     });
+    assert_eq!(children, [true; 20]);
 }
 
 /// A thread that closes the sessions and logs in again does not lock out another

@@ -1,12 +1,47 @@
-//! Noticing `fork` by reading one word: it stands in a page that the kernel
-//! wipes in the child (`MADV_WIPEONFORK`), and costs no system call.
+//! `fork`: noticed by reading one word, which stands in a page that the kernel
+//! wipes in the child (`MADV_WIPEONFORK`) and costs no system call; and made to
+//! wait until no thread is inside the store, so that the child finds it usable.
 
 use crate::error::{Error, Result};
+use crate::store::{after_fork, before_fork};
 use memmap2::{MmapMut, MmapOptions};
+use nix::libc::pthread_atfork;
 use nix::sys::mman::{MmapAdvise, madvise};
+use once_cell::sync::OnceCell;
 use std::ptr::NonNull;
 
 const SET: u8 = 1;
+
+/// Has the C library call the store around every `fork` from now on. Once for as
+/// long as the library is loaded; the C library forgets the handlers with it.
+///
+/// # Errors
+/// [`Error::HostMemory`].
+pub fn watch() -> Result<()> {
+    static WATCHED: OnceCell<()> = OnceCell::new();
+    WATCHED
+        .get_or_try_init(|| {
+            // SAFETY: the handlers are functions of this library that take nothing
+            // and touch only atomics.
+            match unsafe { pthread_atfork(Some(prepare), Some(parent), Some(child)) } {
+                0 => Ok(()),
+                _ => Err(Error::HostMemory),
+            }
+        })
+        .copied()
+}
+
+unsafe extern "C" fn prepare() {
+    before_fork();
+}
+
+unsafe extern "C" fn parent() {
+    after_fork(false);
+}
+
+unsafe extern "C" fn child() {
+    after_fork(true);
+}
 
 /// True in the process that made it, false in its children.
 pub struct ForkWord(MmapMut);

@@ -1,6 +1,6 @@
 //! The one global of the module: the application's [`Instance`], or nothing.
 
-use super::fork::ForkWord;
+use super::fork::{self, ForkWord};
 use super::mutex::ApplicationMutex;
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -51,6 +51,7 @@ impl Instance {
         let module = Self::open(&config, clock).inspect_err(|error| {
             log.record(Level::Error, format_args!("C_Initialize: {error}"));
         })?;
+        fork::watch()?;
         let process = ForkWord::new()?;
         Ok(Self { module, log, mutex, process, failed: AtomicBool::new(false) })
     }

@@ -18,7 +18,7 @@
 mod attempts;
 mod failure;
 mod presence;
-mod process;
+pub(super) mod process;
 mod records;
 mod schema;
 #[cfg(test)]
@@ -210,8 +210,8 @@ impl SqliteStore {
     /// Runs `look` on one state of the store.
     fn read<T>(&self, look: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
         self.check_alive()?;
-        let guard = self.reader.lock();
         let _inside = Inside::enter();
+        let guard = self.reader.lock();
         let connection = guard.as_ref().ok_or_else(|| self.gone())?;
         let transaction = Transaction::begin(connection, &self.database, "BEGIN")?;
         let answer = look(&Snapshot { connection, path: &self.database })?;
@@ -224,6 +224,7 @@ impl SqliteStore {
         let Some(writers_file) = self.writers_file.as_ref() else {
             return Err(Error::StoreReadOnly(self.database.clone()));
         };
+        let inside = Inside::enter();
         let turn = self.turn.lock();
         // Before the file is touched: its number may be somebody else's by now.
         if self.abandoned.load(Ordering::SeqCst) {
@@ -234,7 +235,6 @@ impl SqliteStore {
         })?;
         self.check_alive()?;
         let mut guard = self.writer.lock();
-        let inside = Inside::enter();
         if guard.is_none() {
             let connection = open_database(&self.database, true)?;
             schema::configure(&connection, true).at(&self.database, "set up")?;
@@ -252,8 +252,8 @@ impl SqliteStore {
 
     /// SQLite's own notion of change, for read-only stores without a page.
     fn ask(&self, incarnation: u64) -> Generation {
-        let guard = self.reader.lock();
         let _inside = Inside::enter();
+        let guard = self.reader.lock();
         let version = guard.as_ref().and_then(|connection| {
             let mut statement = connection.prepare_cached("PRAGMA data_version").ok()?;
             statement.query_row((), |row| row.get::<_, u32>(0)).ok()

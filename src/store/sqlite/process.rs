@@ -14,7 +14,9 @@
 //!   again only after every inherited connection to it was closed (closing is
 //!   harmless while the connection is idle, see `SqliteStore::abandon`), and not at
 //!   all when some thread was inside SQLite at the moment of the fork: that
-//!   thread's mutexes stay locked in the child for ever.
+//!   thread's mutexes stay locked in the child for ever. So a fork waits until
+//!   nobody is inside, and nobody enters until it is over: [`before_fork`] and
+//!   [`after_fork`], for whoever can have them called.
 
 #![forbid(unsafe_code)]
 
@@ -32,8 +34,17 @@ use std::time::Duration;
 /// in the middle of a change must still be able to read it.
 static CLAIMS: ArcSwapOption<Vec<Weak<Claim>>> = ArcSwapOption::const_empty();
 
-/// How many threads are inside SQLite.
+/// How many threads are inside SQLite, or about to be.
 static INSIDE: AtomicU64 = AtomicU64::new(0);
+
+/// How many threads are forking.
+static FORKING: AtomicU64 = AtomicU64::new(0);
+
+/// How long a fork waits for those inside, and those who would enter for a fork,
+/// at most: two seconds. A thread that is stopped inside must not stop the
+/// application's forks for ever; its child is then refused its tokens.
+const FORK_TRIES: u32 = 20_000;
+const FORK_PAUSE: Duration = Duration::from_micros(100);
 
 /// What the first [`is_sqlite_sound`] of this process found: its process id, doubled,
 /// plus one when SQLite cannot be used in it. Inherited by its children.
@@ -132,7 +143,17 @@ pub(super) fn process_byte() -> u64 {
 pub(super) struct Inside(());
 
 impl Inside {
+    /// Enters, after the forks that are under way. Before any lock is taken that
+    /// the child of a fork would find locked.
     pub(super) fn enter() -> Self {
+        for _ in 0..FORK_TRIES {
+            INSIDE.fetch_add(1, Ordering::SeqCst);
+            if FORKING.load(Ordering::SeqCst) == 0 {
+                return Self(());
+            }
+            INSIDE.fetch_sub(1, Ordering::SeqCst);
+            std::thread::sleep(FORK_PAUSE);
+        }
         INSIDE.fetch_add(1, Ordering::SeqCst);
         Self(())
     }
@@ -141,6 +162,28 @@ impl Inside {
 impl Drop for Inside {
     fn drop(&mut self) {
         INSIDE.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Waits until no thread is inside SQLite, and lets none in until [`after_fork`].
+/// To be called in the thread that is about to fork.
+pub fn before_fork() {
+    FORKING.fetch_add(1, Ordering::SeqCst);
+    for _ in 0..FORK_TRIES {
+        if INSIDE.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        std::thread::sleep(FORK_PAUSE);
+    }
+}
+
+/// Lets threads in again. To be called in the thread that forked, in the parent
+/// and in the child, where it is the only one.
+pub fn after_fork(in_child: bool) {
+    if in_child {
+        FORKING.store(0, Ordering::SeqCst);
+    } else {
+        FORKING.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
