@@ -24,7 +24,7 @@ const VALUE_MAX: CK_ULONG = 1 << 24;
 /// The longest mechanism parameter, in bytes.
 const PARAMETER_MAX: CK_ULONG = 65_536;
 /// More bytes than any MAC has.
-const SIGNATURE_MAX: CK_ULONG = 1024;
+const SIGNATURE_MAX: usize = 1024;
 /// The longest PIN that is even looked at, in bytes.
 const PIN_MAX: CK_ULONG = 4096;
 /// The most random bytes that one call gives: 256 MiB.
@@ -59,13 +59,18 @@ pub unsafe fn data<'a>(data: *const CK_BYTE, len: CK_ULONG) -> Result<&'a [u8]> 
 }
 
 /// A MAC to be verified. One of more than [`SIGNATURE_MAX`] bytes is as wrong as
-/// one of exactly so many, and is cut to that.
+/// any of exactly so many, which stands for it: it is not even looked at.
 ///
 /// # Safety
 /// As for [`bytes`].
 pub unsafe fn signature<'a>(data: *const CK_BYTE, len: CK_ULONG) -> Result<&'a [u8]> {
-    // SAFETY: the same contract; fewer bytes than the caller answers for.
-    unsafe { bytes(data, len.min(SIGNATURE_MAX), SIGNATURE_MAX, Error::SignatureLenRange) }
+    static TOO_LONG: [CK_BYTE; SIGNATURE_MAX] = [0; SIGNATURE_MAX];
+    let max = ulong(SIGNATURE_MAX)?;
+    if !data.is_null() && len > max {
+        return Ok(&TOO_LONG);
+    }
+    // SAFETY: the same contract.
+    unsafe { bytes(data, len, max, Error::SignatureLenRange) }
 }
 
 /// A PIN. Null, which asks for a protected authentication path, is refused:

@@ -161,7 +161,7 @@ impl Module {
     /// # Errors
     /// [`Error::SessionExists`] while any process has a session;
     /// [`Error::PinIncorrect`], [`Error::PinLocked`], [`Error::PinLenRange`];
-    /// [`Error::SlotIdInvalid`] when the empty slot was taken by another
+    /// [`Error::FunctionFailed`] when the empty slot was taken by another
     /// process meanwhile.
     pub fn init_token(&self, slot: SlotId, so_pin: &Pin, label: &str) -> Result<()> {
         let slot = self.slot(slot)?;
@@ -174,7 +174,13 @@ impl Module {
             self.forget_token_objects(&mut state);
             Ok(())
         } else {
-            self.make_token(&slot, &mut state, label, so_pin, None)
+            let made = self.make_token(&slot, &mut state, label, so_pin, None);
+            made.map_err(|error| match error {
+                Error::SlotIdInvalid(slot) => Error::FunctionFailed(format!(
+                    "another process has made a token in slot {slot} meanwhile"
+                )),
+                other => other,
+            })
         }
     }
 

@@ -141,7 +141,8 @@ impl Token {
         Ok(())
     }
 
-    /// Checks a PIN, counting the attempt, and opens the vault with it.
+    /// Checks a PIN, counting the attempt, and opens the vault with it. What the
+    /// derivation itself fails at is not counted: it is no answer to a guess.
     pub(super) fn unlock(&self, user: UserType, pin: &Pin) -> Result<Vault> {
         let id = id(user)?;
         if self.settings.require_counter && !self.store.is_writable() {
@@ -151,8 +152,13 @@ impl Token {
         let wrapped: WrappedRoot = minicbor::decode(&record.body)
             .map_err(|_| Error::RecordDamaged(id.as_str().to_owned()))?;
         let serial = self.header().serial.clone();
+        // Spares the derivation; what counts is the reservation.
+        if self.store.attempts(&id)?.failures >= self.settings.pin_attempts {
+            return Err(Error::PinLocked);
+        }
+        let key = wrapped.key(pin)?;
         let reservation = self.store.reserve(&id, self.settings.pin_attempts)?;
-        match wrapped.unwrap(&serial, name(user)?, pin) {
+        match wrapped.open(&serial, name(user)?, &key) {
             Ok(vault) => {
                 reservation.succeed()?;
                 Ok(vault)

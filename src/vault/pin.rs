@@ -51,6 +51,9 @@ impl Default for PinParameters {
     }
 }
 
+/// What Argon2id makes of a PIN.
+pub struct WrappingKey(SecretBytes);
+
 /// The root key wrapped under one credential's PIN.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
@@ -85,14 +88,22 @@ impl WrappedRoot {
         Ok(Self { parameters, salt: salt.to_vec().into(), sealed: sealed.into() })
     }
 
-    /// Opens the vault of the token `serial` with the PIN of `credential`.
+    /// Derives the key that opens this from a PIN, right or wrong: the slow part,
+    /// which tells nothing yet.
     ///
     /// # Errors
-    /// [`Error::PinIncorrect`] when the PIN does not open it, whatever the
-    /// reason; [`Error::HostMemory`] as for [`WrappedRoot::wrap`].
-    pub fn unwrap(&self, serial: &str, credential: &str, pin: &Pin) -> Result<Vault> {
-        let key = wrapping_key(pin, &self.salt, self.parameters)?;
-        let root = open(&key, &associated(serial, credential), &self.sealed)
+    /// [`Error::HostMemory`] as for [`WrappedRoot::wrap`];
+    /// [`Error::FunctionFailed`] when the stored cost is one that is never set.
+    pub fn key(&self, pin: &Pin) -> Result<WrappingKey> {
+        wrapping_key(pin, &self.salt, self.parameters).map(WrappingKey)
+    }
+
+    /// Opens the vault of the token `serial` for `credential`.
+    ///
+    /// # Errors
+    /// [`Error::PinIncorrect`] when the key does not open it, whatever the reason.
+    pub fn open(&self, serial: &str, credential: &str, key: &WrappingKey) -> Result<Vault> {
+        let root = open(&key.0, &associated(serial, credential), &self.sealed)
             .filter(|root| root.len() == KEY_LEN)
             .ok_or(Error::PinIncorrect)?;
         Vault::over(serial, root)
@@ -165,10 +176,14 @@ mod tests {
         (vault, wrapped)
     }
 
+    fn unwrap(wrapped: &WrappedRoot, serial: &str, user: &str, pin: &[u8]) -> Result<Vault> {
+        wrapped.open(serial, user, &wrapped.key(&Pin::copied(pin))?)
+    }
+
     #[test]
     fn the_right_pin_gives_the_same_vault() {
         let (vault, wrapped) = wrapped();
-        let again = wrapped.unwrap("serial", "user", &Pin::copied(b"1234")).unwrap();
+        let again = unwrap(&wrapped, "serial", "user", b"1234").unwrap();
         let place = Place { kind: 1, id: "a", version: 1 };
         let sealed = vault.seal(place, b"", b"plain", &OsEntropy).unwrap();
         assert_eq!(again.open(place, b"", &sealed).unwrap().expose(), b"plain");
@@ -183,7 +198,7 @@ mod tests {
             ("serial", "so", b"1234"),
             ("other", "user", b"1234"),
         ] {
-            let error = wrapped.unwrap(serial, credential, &Pin::copied(pin)).unwrap_err();
+            let error = unwrap(&wrapped, serial, credential, pin).unwrap_err();
             assert_eq!(error, Error::PinIncorrect);
         }
     }
@@ -198,7 +213,7 @@ mod tests {
         ] {
             let (_, mut wrapped) = wrapped();
             wrapped.parameters = parameters;
-            let error = wrapped.unwrap("serial", "user", &Pin::copied(b"1234")).unwrap_err();
+            let error = unwrap(&wrapped, "serial", "user", b"1234").unwrap_err();
             assert!(matches!(error, Error::FunctionFailed(_)), "{parameters:?}");
         }
     }

@@ -121,7 +121,10 @@ fn read_key(file: &Path, is_hex: bool) -> Result<Zeroizing<Vec<u8>>, Failure> {
     } else {
         Box::new(std::fs::File::open(file).map_err(failed)?)
     };
-    input.take(KEY_FILE_MAX).read_to_end(&mut content).map_err(failed)?;
+    input.take(KEY_FILE_MAX + 1).read_to_end(&mut content).map_err(failed)?;
+    if content.len() as u64 > KEY_FILE_MAX {
+        return Err(format!("{}: too long for a key", file.display()).into());
+    }
     if !is_hex {
         return Ok(content);
     }
