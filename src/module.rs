@@ -32,7 +32,7 @@ use crate::secret::Pin;
 use crate::session::Session;
 use crate::store::Place;
 use crate::token::{Settings, Surroundings};
-use crate::types::{MechanismType, SlotId, Ulong};
+use crate::types::{MechanismType, SlotId, Ulong, UserType};
 use crate::vault::PinParameters;
 use handle_table::HandleTable;
 use objects::ObjectEntry;
@@ -121,7 +121,7 @@ impl Module {
 
     /// Makes a token with this label and these PINs unless there is one
     /// already: what a container does at its first start. One that has no user PIN
-    /// yet gets it: whoever made it may have been stopped half-way.
+    /// yet gets it: whoever made it by other means may have been stopped half-way.
     ///
     /// # Errors
     /// Why the token could not be made.
@@ -134,7 +134,12 @@ impl Module {
             for slot in self.slot_list()? {
                 match self.token_info(slot).map(|info| info.token) {
                     Ok(None) => empty = Some(slot),
-                    Ok(Some(info)) if info.label == label => return Ok(()),
+                    Ok(Some(info)) if info.label == label && info.user.initialized => {
+                        return Ok(());
+                    }
+                    Ok(Some(info)) if info.label == label => {
+                        return self.add_user_pin(slot, so_pin, user_pin);
+                    }
                     Ok(_) | Err(Error::SlotIdInvalid(_) | Error::TokenNotPresent(_)) => {}
                     Err(error) => unread = unread.and(Err(error)),
                 }
@@ -148,6 +153,16 @@ impl Module {
             }
         }
         Err(Error::FunctionFailed("no slot stays empty for long enough to make a token".into()))
+    }
+
+    fn add_user_pin(&self, slot: SlotId, so_pin: &Pin, user_pin: &Pin) -> Result<()> {
+        let session = self.open_session(slot, true)?;
+        let added = self
+            .login(session, UserType::SecurityOfficer, so_pin)
+            .and_then(|()| self.init_pin(session, user_pin));
+        // With its only session the login ends too.
+        self.close_session(session)?;
+        added
     }
 
     /// Called in the child of a `fork`, which must then forget the module

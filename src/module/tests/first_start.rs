@@ -71,6 +71,22 @@ fn a_changed_pin_is_left_alone() {
 }
 
 #[test]
+fn a_token_that_has_no_user_pin_gets_it() {
+    let place = place();
+    let module = module_on(&place);
+    let another = pin(b"another SO PIN");
+    module.create_token(SLOT, "auto", &another, None).unwrap();
+    assert_eq!(ensure(&module, "auto"), Err(Error::PinIncorrect));
+    module.init_token(SLOT, &another, "other").expect("no session was left behind");
+
+    module.create_token(SlotId(1), "auto", &pin(SO_PIN), None).unwrap();
+    ensure(&module_on(&place), "auto").unwrap();
+    assert_eq!(slots(&module), [0, 1, 2]);
+    let session = module.open_session(SlotId(1), false).unwrap();
+    module.login(session, USER, &pin(USER_PIN)).unwrap();
+}
+
+#[test]
 fn a_token_that_cannot_be_read_may_be_the_one_but_hides_no_other() {
     let directory = tempfile::tempdir().unwrap();
     let fresh = || {
