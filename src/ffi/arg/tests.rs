@@ -311,6 +311,9 @@ fn miri_labels_lose_their_padding() {
     assert_eq!(label(b"        "), "");
     assert_eq!(label(b"label\0\0\0"), "label");
     assert_eq!(label(b"caf\xc3\xa9   "), "caf\u{e9}");
+    // SAFETY: eight bytes.
+    let latin_1 = unsafe { padded_text::<8>(b"caf\xe9    ".as_ptr()) };
+    assert!(matches!(latin_1, Err(Error::ArgumentsBad(_))));
 }
 
 #[test]
