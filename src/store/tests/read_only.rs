@@ -8,6 +8,7 @@ use super::*;
 use crate::error::Error;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 /// "nobody", where root runs the tests.
 const READER: u32 = 65534;
@@ -29,7 +30,11 @@ fn reader(directory: &tempfile::TempDir, variant: usize) -> Player {
     set_mode(directory.path(), 0o755);
     // The test program itself may lie where nobody else may look.
     let program = directory.path().join("program");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    // By another process: a descriptor that is open for writing here could be
+    // inherited by a child that another test starts, and keep the file from running.
+    let mut copy = Command::new("cp");
+    copy.arg(std::env::current_exe().unwrap()).arg(&program);
+    assert!(copy.status().unwrap().success());
     set_mode(&program, 0o755);
     let uid = nix::unistd::Uid::effective().is_root().then_some(READER);
     Player::start_program(&program, "read", directory.path(), variant, uid)
