@@ -13,7 +13,9 @@
 //! ```
 //!
 //! Fields that a later version adds get the next index; this version ignores
-//! what it does not know, and a missing optional field has its default.
+//! those, and a missing optional field has its default. An attribute, a state or
+//! an origin that it does not know it cannot honour: such an object is not read,
+//! and a version that adds one raises the store's schema.
 
 #![allow(clippy::useless_conversion, reason = "CK_ULONG is 32 bits wide on some platforms")]
 
