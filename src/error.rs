@@ -52,8 +52,6 @@ pub enum Error {
     KeyHandleInvalid(ObjectHandle),
     /// The key's value may not be digested.
     KeyIndigestible,
-    /// The key is too short or too long for the mechanism.
-    KeySizeRange,
     /// The key's type does not go with the mechanism.
     KeyTypeInconsistent,
     /// The mechanism is unknown, of another kind, or not allowed for this key.
@@ -75,8 +73,6 @@ pub enum Error {
     Panicked,
     /// Wrong PIN.
     PinIncorrect,
-    /// The PIN holds characters that are not allowed.
-    PinInvalid,
     /// The PIN is too short or too long.
     PinLenRange,
     /// Too many wrong PINs.
@@ -106,8 +102,6 @@ pub enum Error {
     SignatureLenRange,
     /// No such slot.
     SlotIdInvalid(SlotId),
-    /// The operation's state cannot be saved.
-    StateUnsaveable,
     /// The store's file is not one of ours, or damaged beyond use.
     StoreDamaged {
         /// The file.
@@ -190,7 +184,6 @@ impl fmt::Display for Error {
             Self::KeyFunctionNotPermitted => f.write_str("the key may not be used for this"),
             Self::KeyHandleInvalid(handle) => write!(f, "no key has the handle {handle}"),
             Self::KeyIndigestible => f.write_str("the key's value may not be digested"),
-            Self::KeySizeRange => f.write_str("the key's length does not suit the mechanism"),
             Self::KeyTypeInconsistent => f.write_str("the key's type does not suit the mechanism"),
             Self::MechanismInvalid(number) => {
                 write!(f, "mechanism {number:#x} cannot be used for this")
@@ -205,7 +198,6 @@ impl fmt::Display for Error {
             Self::OperationNotInitialized => f.write_str("no such operation is under way"),
             Self::Panicked => f.write_str("internal inconsistency: the call was abandoned"),
             Self::PinIncorrect => f.write_str("wrong PIN"),
-            Self::PinInvalid => f.write_str("the PIN holds characters that are not allowed"),
             Self::PinLenRange => f.write_str("the PIN is too short or too long"),
             Self::PinLocked => f.write_str("the PIN is locked after too many wrong attempts"),
             Self::RecordDamaged(id) => {
@@ -224,7 +216,6 @@ impl fmt::Display for Error {
             Self::SignatureInvalid => f.write_str("the MAC does not verify"),
             Self::SignatureLenRange => f.write_str("the MAC has a wrong length"),
             Self::SlotIdInvalid(slot) => write!(f, "there is no slot {slot}"),
-            Self::StateUnsaveable => f.write_str("the operation's state cannot be saved"),
             Self::StoreDamaged { path, reason } => {
                 write!(f, "{} is damaged: {reason}", path.display())
             }

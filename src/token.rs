@@ -30,7 +30,7 @@ use crate::entropy::{self, Entropy};
 use crate::error::{Error, Result};
 use crate::policy::Principal;
 use crate::secret::Pin;
-use crate::store::{Change, Place, RecordId, Sequence, Store};
+use crate::store::{Change, Place, RecordId, Store};
 use crate::types::{SlotId, UserType};
 use crate::vault::{PinParameters, Vault};
 use arc_swap::ArcSwap;
@@ -304,12 +304,6 @@ impl Token {
             self.seen_count.store(now.count, Ordering::Release);
         }
         Ok(())
-    }
-
-    /// The commit up to which this value has seen the store.
-    #[must_use]
-    pub fn sequence(&self) -> Sequence {
-        self.registry.lock().sequence()
     }
 }
 

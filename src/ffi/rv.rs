@@ -23,7 +23,6 @@ pub const fn of(error: &Error) -> CK_RV {
         Error::KeyFunctionNotPermitted => CKR_KEY_FUNCTION_NOT_PERMITTED,
         Error::KeyHandleInvalid(_) => CKR_KEY_HANDLE_INVALID,
         Error::KeyIndigestible => CKR_KEY_INDIGESTIBLE,
-        Error::KeySizeRange => CKR_KEY_SIZE_RANGE,
         Error::KeyTypeInconsistent => CKR_KEY_TYPE_INCONSISTENT,
         Error::MechanismInvalid(_) => CKR_MECHANISM_INVALID,
         Error::MechanismParamInvalid => CKR_MECHANISM_PARAM_INVALID,
@@ -33,7 +32,6 @@ pub const fn of(error: &Error) -> CK_RV {
         Error::OperationActive => CKR_OPERATION_ACTIVE,
         Error::OperationNotInitialized => CKR_OPERATION_NOT_INITIALIZED,
         Error::PinIncorrect => CKR_PIN_INCORRECT,
-        Error::PinInvalid => CKR_PIN_INVALID,
         Error::PinLenRange => CKR_PIN_LEN_RANGE,
         Error::PinLocked => CKR_PIN_LOCKED,
         Error::EntropyUnavailable
@@ -51,7 +49,6 @@ pub const fn of(error: &Error) -> CK_RV {
         Error::SignatureInvalid => CKR_SIGNATURE_INVALID,
         Error::SignatureLenRange => CKR_SIGNATURE_LEN_RANGE,
         Error::SlotIdInvalid(_) => CKR_SLOT_ID_INVALID,
-        Error::StateUnsaveable => CKR_STATE_UNSAVEABLE,
         Error::StoreFull(_) => CKR_DEVICE_MEMORY,
         Error::StoreReadOnly(_) | Error::TokenWriteProtected => CKR_TOKEN_WRITE_PROTECTED,
         Error::TemplateIncomplete(_) => CKR_TEMPLATE_INCOMPLETE,

@@ -88,22 +88,6 @@ impl Query {
     }
 }
 
-/// For callers that build queries themselves: the CLI and tests.
-impl Query {
-    /// Asks for an attribute's value as well.
-    #[must_use]
-    pub fn with(mut self, attribute: AttributeType, value: &AttributeValue) -> Self {
-        self.wanted.push((attribute, value.to_bytes().into()));
-        self
-    }
-
-    /// Asks for objects of a class.
-    #[must_use]
-    pub fn class(self, class: ObjectClass) -> Self {
-        self.with(AttributeType::Class, &AttributeValue::Ulong(class.to_ck()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

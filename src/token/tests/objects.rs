@@ -125,13 +125,13 @@ fn a_refused_change_changes_nothing() {
     each_place(|world| {
         let token = world.create_for_user();
         let live = insert(&token, key("k", true, &[]));
-        let sequence = token.sequence();
+        let sequence = token.store().sequence().unwrap();
         let refused = token.update(Principal::Owner, &live, &mut |_| {
             Err(Error::AttributeReadOnly(AttributeType::Class))
         });
         assert_eq!(refused, Err(Error::AttributeReadOnly(AttributeType::Class)));
         token.refresh().unwrap();
-        assert_eq!(token.sequence(), sequence);
+        assert_eq!(token.store().sequence().unwrap(), sequence);
         assert!(live.is_current());
     });
 }

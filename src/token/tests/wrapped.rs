@@ -3,7 +3,8 @@
 
 use super::*;
 use crate::store::{
-    Attempts, Changes, Cursor, Generation, Kind, Page, Presence, Reader, Record, Reservation, Tag,
+    Attempts, Changes, Cursor, Generation, Kind, Page, Presence, Reader, Record, Reservation,
+    Sequence, Tag,
 };
 use parking_lot::Mutex;
 use std::sync::atomic::AtomicBool;
