@@ -102,6 +102,8 @@ const TABLE: &[Row] = &[
             "session::Purpose",
             "session::Room",
             "store::DirectoryPlace",
+            "store::after_fork",
+            "store::before_fork",
             "token::PinState",
             "token::Surroundings",
         ],
