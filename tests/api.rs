@@ -26,6 +26,7 @@ mod api {
     pub mod sign;
     pub mod sign_init;
     pub mod slots;
+    pub mod templates;
     pub mod verify_signature;
 }
 

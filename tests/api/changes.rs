@@ -1,5 +1,6 @@
 //! PKCS#11 3.2 §4.1.2, §4.1.3 and §5.7: objects changed, copied and destroyed.
 
+use crate::api::templates::{closed_key, data, least, open_key};
 use crate::common::*;
 use cryptoki_sys::*;
 use std::ptr::null_mut;
@@ -42,39 +43,6 @@ cases! {
     destroyed_object_is_gone_for_every_session,
     object_that_is_not_there_is_refused,
     key_destroyed_during_its_use_does_no_harm,
-}
-
-/// The least that C_CreateObject takes for a secret key.
-fn least() -> Template {
-    template![
-        CKA_CLASS => CKO_SECRET_KEY,
-        CKA_KEY_TYPE => CKK_GENERIC_SECRET,
-        CKA_VALUE => [5; 64],
-    ]
-}
-
-/// A key that signs, verifies and can be read, whatever the defaults.
-fn open_key() -> Template {
-    least().and(&template![
-        CKA_SENSITIVE => false,
-        CKA_EXTRACTABLE => true,
-        CKA_SIGN => true,
-        CKA_VERIFY => true,
-    ])
-}
-
-/// A key whose value stays.
-fn closed_key() -> Template {
-    least().and(&template![
-        CKA_SENSITIVE => true,
-        CKA_EXTRACTABLE => false,
-        CKA_SIGN => true,
-        CKA_VERIFY => true,
-    ])
-}
-
-fn data(label: &str) -> Template {
-    template![CKA_CLASS => CKO_DATA, CKA_LABEL => label, CKA_VALUE => "value"]
 }
 
 /// What says that an attribute does not belong into a template.

@@ -1,5 +1,6 @@
 //! PKCS#11 3.2 §5.7.7 to §5.7.9: searches.
 
+use crate::api::templates::data;
 use crate::common::*;
 use cryptoki_sys::*;
 use std::collections::HashSet;
@@ -30,10 +31,6 @@ cases! {
     objects_of_another_token_are_not_found,
     handles_of_another_token_name_nothing
         softhsm2: departs("got CKR_OK", "SoftHSM2 does not ask whose object it is"),
-}
-
-fn data(label: &str) -> Template {
-    template![CKA_CLASS => CKO_DATA, CKA_LABEL => label, CKA_VALUE => "value"]
 }
 
 fn key(label: &str) -> Template {

@@ -1,6 +1,7 @@
 //! Lengths and counts that no caller means: 2^31, 2^32, 2^64 - 1. Each call must
 //! answer at once with an error; none may hang, abort or read past what is there.
 
+use crate::api::templates::mac_key;
 use crate::common::*;
 use cryptoki_sys::*;
 use std::ptr::null_mut;
@@ -52,16 +53,6 @@ fn data() -> Template {
     template![CKA_CLASS => CKO_DATA, CKA_LABEL => "name", CKA_VALUE => "value"]
 }
 
-fn key() -> Template {
-    template![
-        CKA_CLASS => CKO_SECRET_KEY,
-        CKA_KEY_TYPE => CKK_GENERIC_SECRET,
-        CKA_SIGN => true,
-        CKA_VERIFY => true,
-        CKA_VALUE => [7; 64],
-    ]
-}
-
 /// A page-sized template, so that a module that takes the count for true reads
 /// past its end.
 fn template_counts(w: &World) {
@@ -86,7 +77,7 @@ fn template_counts(w: &World) {
 fn attribute_lengths(w: &World) {
     let s = w.user();
     let source = s.create(&data()).unwrap();
-    let template = key().and(&template![CKA_LABEL => "name", CKA_ID => [1]]);
+    let template = mac_key().and(&template![CKA_LABEL => "name", CKA_ID => [1]]);
     for lie in [CKA_CLASS, CKA_SIGN, CKA_LABEL, CKA_ID, CKA_VALUE] {
         for length in LENGTHS {
             let (mut raw, mut object) = (template.raw(), 0);
@@ -114,7 +105,7 @@ fn attribute_lengths_with_null(w: &World) {
     let source = s.create(&data()).unwrap();
     for lie in [CKA_CLASS, CKA_SIGN, CKA_LABEL, CKA_ID, CKA_VALUE] {
         for length in LENGTHS {
-            let template = key().without(lie);
+            let template = mac_key().without(lie);
             let (mut raw, mut object) = (template.raw(), 0);
             let mut single = CK_ATTRIBUTE { type_: lie, pValue: null_mut(), ulValueLen: length };
             raw.push(single);
@@ -201,7 +192,7 @@ fn seed_lengths(w: &World) {
 /// Every call that takes in data, with lengths of nothing.
 fn data_lengths_with_null(w: &World) {
     let user = w.user();
-    let key = user.create(&key()).unwrap();
+    let key = user.create(&mac_key()).unwrap();
     let (mut buffer, mut room) = ([0; 64], 64);
     let (none, out) = (null_mut(), buffer.as_mut_ptr());
     for length in LENGTHS {
@@ -229,7 +220,7 @@ fn data_lengths_with_null(w: &World) {
 /// Lengths that no object in memory has; shorter lies cannot be told from truth.
 fn data_lengths_beyond_memory(w: &World) {
     let s = w.user();
-    let key = s.create(&key()).unwrap();
+    let key = s.create(&mac_key()).unwrap();
     let text = b"text".as_ptr().cast_mut();
     let (mut buffer, mut room) = ([0; 64], 64);
     let out = buffer.as_mut_ptr();
@@ -248,7 +239,7 @@ fn data_lengths_beyond_memory(w: &World) {
 /// A MAC is as long as its mechanism says: nothing is read beyond.
 fn mac_lengths(w: &World) {
     let s = w.user();
-    let key = s.create(&key()).unwrap();
+    let key = s.create(&mac_key()).unwrap();
     let text = b"text".as_ptr().cast_mut();
     let mut mac = [0; 32];
     for length in LENGTHS {
@@ -263,7 +254,7 @@ fn mac_lengths(w: &World) {
 
 fn parameter_lengths(w: &World) {
     let s = w.user();
-    let key = s.create(&key()).unwrap();
+    let key = s.create(&mac_key()).unwrap();
     let mut parameter: CK_ULONG = 16;
     let template = template![CKA_VALUE_LEN => 32];
     for length in LENGTHS {
@@ -310,7 +301,7 @@ fn pin_lengths(w: &World) {
 /// A buffer's size is what the caller says it is: only the output is written.
 fn output_rooms_are_only_rooms(w: &World) {
     let s = w.user();
-    let key = s.create(&key().with(CKA_LABEL, "name")).unwrap();
+    let key = s.create(&mac_key().with(CKA_LABEL, "name")).unwrap();
     let text = b"text".as_ptr().cast_mut();
     for room in LENGTHS {
         let (mut buffer, mut length) = ([0xEE; 64], room);

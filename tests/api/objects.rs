@@ -1,5 +1,6 @@
 //! PKCS#11 3.2 §4 and §5.7: objects made, read, changed, copied and destroyed.
 
+use crate::api::templates::{closed_key, data, least, open_key};
 use crate::common::*;
 use cryptoki_sys::*;
 use std::collections::HashSet;
@@ -51,39 +52,6 @@ cases! {
     null_value_asks_for_the_length,
     read_refuses_null,
     size_is_something_or_unavailable,
-}
-
-/// The least that C_CreateObject takes for a secret key.
-fn least() -> Template {
-    template![
-        CKA_CLASS => CKO_SECRET_KEY,
-        CKA_KEY_TYPE => CKK_GENERIC_SECRET,
-        CKA_VALUE => [5; 64],
-    ]
-}
-
-/// A key that signs, verifies and can be read, whatever the defaults.
-fn open_key() -> Template {
-    least().and(&template![
-        CKA_SENSITIVE => false,
-        CKA_EXTRACTABLE => true,
-        CKA_SIGN => true,
-        CKA_VERIFY => true,
-    ])
-}
-
-/// A key whose value stays.
-fn closed_key() -> Template {
-    least().and(&template![
-        CKA_SENSITIVE => true,
-        CKA_EXTRACTABLE => false,
-        CKA_SIGN => true,
-        CKA_VERIFY => true,
-    ])
-}
-
-fn data(label: &str) -> Template {
-    template![CKA_CLASS => CKO_DATA, CKA_LABEL => label, CKA_VALUE => "value"]
 }
 
 /// §5.7.1, §4.10.

@@ -1,5 +1,6 @@
 //! PKCS#11 3.2 §5.5.8, §5.5.9 and §3.2: PINs set, changed, locked and unlocked.
 
+use crate::api::templates::token_mac_key;
 use crate::common::*;
 use cryptoki_sys::*;
 use std::ptr::null_mut;
@@ -27,18 +28,6 @@ cases! {
     wrong_so_pins_lock_step_by_step
         softhsm2: departs("no lock after", "SoftHSM2 never locks a PIN"),
     init_token_guesses_count_too,
-}
-
-fn hmac_key() -> Template {
-    template![
-        CKA_CLASS => CKO_SECRET_KEY,
-        CKA_KEY_TYPE => CKK_GENERIC_SECRET,
-        CKA_TOKEN => true,
-        CKA_PRIVATE => true,
-        CKA_SIGN => true,
-        CKA_VERIFY => true,
-        CKA_VALUE => [3; 64],
-    ]
 }
 
 /// §5.5.8: any state but R/W SO Functions is CKR_USER_NOT_LOGGED_IN.
@@ -75,7 +64,7 @@ fn init_pin_refuses_null(w: &World) {
 /// §5.5.8: the SO hands out a new PIN; the user's keys are still there.
 fn init_pin_again_replaces_the_pin_and_keeps_the_keys(w: &World) {
     let s = w.user();
-    let key = s.create(&hmac_key()).unwrap();
+    let key = s.create(&token_mac_key()).unwrap();
     let mac = s.mac(CKM_SHA256_HMAC, key, b"text").unwrap();
     s.logout().unwrap();
     s.login(CKU_SO, SO_PIN).unwrap();
@@ -90,7 +79,7 @@ fn init_pin_again_replaces_the_pin_and_keeps_the_keys(w: &World) {
 /// §5.5.9 in the state R/W User Functions.
 fn set_pin_changes_the_users_pin(w: &World) {
     let s = w.user();
-    let key = s.create(&hmac_key()).unwrap();
+    let key = s.create(&token_mac_key()).unwrap();
     let mac = s.mac(CKM_SHA256_HMAC, key, b"text").unwrap();
     s.set_pin(USER_PIN, "changed-pin").unwrap();
     s.check(CKM_SHA256_HMAC, key, b"text", &mac).unwrap();

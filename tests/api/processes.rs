@@ -1,5 +1,6 @@
 //! What outlives C_Finalize, what other processes see, and fork.
 
+use crate::api::templates::public_token_data;
 use crate::common::*;
 use cryptoki_sys::*;
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -55,16 +56,6 @@ fn key(label: &str) -> Template {
     ]
 }
 
-fn data(label: &str) -> Template {
-    template![
-        CKA_CLASS => CKO_DATA,
-        CKA_TOKEN => true,
-        CKA_PRIVATE => false,
-        CKA_LABEL => label,
-        CKA_VALUE => "value",
-    ]
-}
-
 /// The only object with this label.
 #[track_caller]
 fn named(s: &Session<'_>, label: &str) -> CK_OBJECT_HANDLE {
@@ -82,7 +73,7 @@ fn restart(w: &World) -> Session<'_> {
 fn token_objects_outlive_finalise(w: &World) {
     let s = w.user();
     let key = s.create(&key("key")).unwrap();
-    s.create(&data("data")).unwrap();
+    s.create(&public_token_data("data")).unwrap();
     let mac = s.mac(HMAC, key, b"text").unwrap();
     let s = restart(w);
     s.check(HMAC, named(&s, "key"), b"text", &mac).unwrap();
@@ -95,7 +86,7 @@ fn token_objects_outlive_finalise(w: &World) {
 fn session_objects_do_not_outlive_finalise(w: &World) {
     let s = w.user();
     s.create(&key("key").without(CKA_TOKEN)).unwrap();
-    s.create(&data("data").without(CKA_TOKEN)).unwrap();
+    s.create(&public_token_data("data").without(CKA_TOKEN)).unwrap();
     assert!(restart(w).find(&template![]).unwrap().is_empty());
 }
 
@@ -169,7 +160,7 @@ fn key_made_there_is_used_here(w: &World) {
         w.start();
         let s = w.user_again();
         s.create(&key("key")).unwrap();
-        s.create(&data("data")).unwrap();
+        s.create(&public_token_data("data")).unwrap();
         return;
     }
     let s = w.user();
@@ -228,8 +219,8 @@ fn data_changed_there_is_changed_here(w: &World) {
         return;
     }
     let s = w.open(w.token(), RW);
-    let changed = s.create(&data("changed")).unwrap();
-    let destroyed = s.create(&data("destroyed")).unwrap();
+    let changed = s.create(&public_token_data("changed")).unwrap();
+    let destroyed = s.create(&public_token_data("destroyed")).unwrap();
     w.other("changes").join();
     assert_eq!(s.get(changed, CKA_LABEL).unwrap(), b"renamed");
     refused(s.get(destroyed, CKA_LABEL), CKR_OBJECT_HANDLE_INVALID);
@@ -243,7 +234,7 @@ fn session_objects_are_not_seen_there(w: &World) {
     }
     let s = w.user();
     s.create(&key("key").without(CKA_TOKEN)).unwrap();
-    s.create(&data("data").without(CKA_TOKEN)).unwrap();
+    s.create(&public_token_data("data").without(CKA_TOKEN)).unwrap();
     w.other("looks").join();
 }
 
@@ -303,7 +294,7 @@ fn token_made_anew_there_is_new_here(w: &World) {
     }
     let s = w.user();
     s.create(&key("key")).unwrap();
-    s.create(&data("data")).unwrap();
+    s.create(&public_token_data("data")).unwrap();
     w.module().close_all(s.slot).unwrap();
     w.other("initialises").join();
     let info = w.module().token_info(s.slot).unwrap();
@@ -358,7 +349,7 @@ fn files_show_no_secret_and_no_private_object(w: &World) {
         let made = made.without(CKA_VALUE).with(CKA_VALUE, &secret);
         s.create(&made.and(&template![CKA_PRIVATE => private, CKA_TOKEN => token])).unwrap();
     }
-    let made = data(hidden).without(CKA_PRIVATE).with(CKA_PRIVATE, true);
+    let made = public_token_data(hidden).without(CKA_PRIVATE).with(CKA_PRIVATE, true);
     s.create(&made.without(CKA_VALUE).with(CKA_VALUE, &secret)).unwrap();
     let key = s.find(&template![CKA_CLASS => CKO_SECRET_KEY]).unwrap()[0];
     s.mac(HMAC, key, b"text").unwrap();
@@ -411,13 +402,13 @@ fn second_copy_of_the_module_touches_no_token(w: &World) {
     if copy.initialize().is_ok() {
         let opened = Session::open(&copy, s.slot, RW).and_then(|session| {
             session.login(CKU_USER, USER_PIN)?;
-            session.create(&data("data"))
+            session.create(&public_token_data("data"))
         });
         refused_somehow(opened);
     }
     s.mac(HMAC, key, b"text").unwrap();
     assert_eq!(s.find(&template![]).unwrap(), [key]);
-    s.create(&data("data")).unwrap();
+    s.create(&public_token_data("data")).unwrap();
 }
 
 /// Somebody cleans up under the module's feet: refusals, no crash, and a new
@@ -435,7 +426,7 @@ fn token_whose_files_vanish_is_an_error(w: &World) {
     }
     let _ = s.find(&template![]).map(|found| found.len());
     let _ = s.set_pin(USER_PIN, "changed-pin");
-    let _ = s.create(&data("lost"));
+    let _ = s.create(&public_token_data("lost"));
     let _ = s.generate(CKM_GENERIC_SECRET_KEY_GEN, &template![CKA_VALUE_LEN => 32]);
     let _ = s.logout();
     w.module().finalize().unwrap();

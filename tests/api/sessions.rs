@@ -1,5 +1,6 @@
 //! PKCS#11 3.2 §5.6: sessions, their states and their ends.
 
+use crate::api::templates::mac_key;
 use crate::common::*;
 use cryptoki_sys::*;
 use std::collections::HashSet;
@@ -181,16 +182,6 @@ fn data(label: &str) -> Template {
     template![CKA_CLASS => CKO_DATA, CKA_PRIVATE => false, CKA_LABEL => label]
 }
 
-fn key() -> Template {
-    template![
-        CKA_CLASS => CKO_SECRET_KEY,
-        CKA_KEY_TYPE => CKK_GENERIC_SECRET,
-        CKA_SIGN => true,
-        CKA_VERIFY => true,
-        CKA_VALUE => [9; 64],
-    ]
-}
-
 /// Design §4: a handle kept too long never names something else.
 fn handles_are_not_reused(w: &World) {
     let s = w.user();
@@ -262,7 +253,7 @@ fn close_all_leaves_other_tokens_alone(w: &World) {
 fn session_objects_die_with_their_session(w: &World) {
     let s = w.user();
     let maker = s.another(RW).unwrap();
-    let (mortal, key) = (maker.create(&data("mortal")).unwrap(), maker.create(&key()).unwrap());
+    let (mortal, key) = (maker.create(&data("mortal")).unwrap(), maker.create(&mac_key()).unwrap());
     let survivor = s.create(&data("survivor")).unwrap();
     let kept = maker.create(&data("kept").with(CKA_TOKEN, true)).unwrap();
     maker.close().unwrap();
@@ -279,7 +270,7 @@ fn session_objects_are_seen_by_the_applications_other_sessions(w: &World) {
     let other = s.another(RO).unwrap();
     let object = s.create(&data("shared")).unwrap();
     assert_eq!(other.find(&template![CKA_LABEL => "shared"]).unwrap(), [object]);
-    let key = s.create(&key()).unwrap();
+    let key = s.create(&mac_key()).unwrap();
     other.mac(CKM_SHA256_HMAC, key, b"text").unwrap();
 }
 
@@ -309,12 +300,12 @@ fn read_only_session_makes_session_objects_alone(w: &World) {
     let s = w.user().another(RO).unwrap();
     let read_only = CKR_SESSION_READ_ONLY;
     refused(s.create(&data("a").with(CKA_TOKEN, true)), read_only);
-    refused(s.create(&key().with(CKA_TOKEN, true)), read_only);
+    refused(s.create(&mac_key().with(CKA_TOKEN, true)), read_only);
     let generated = template![CKA_VALUE_LEN => 32, CKA_TOKEN => true];
     refused(s.generate(CKM_GENERIC_SECRET_KEY_GEN, &generated), read_only);
     let object = s.create(&data("a")).unwrap();
     refused(s.copy(object, &template![CKA_TOKEN => true]), read_only);
-    s.create(&key()).unwrap();
+    s.create(&mac_key()).unwrap();
     s.generate(CKM_GENERIC_SECRET_KEY_GEN, &template![CKA_VALUE_LEN => 32]).unwrap();
     s.set(object, &template![CKA_LABEL => "b"]).unwrap();
     s.destroy(object).unwrap();
@@ -335,7 +326,7 @@ fn read_only_session_changes_no_token_object(w: &World) {
 /// One session, one operation of a kind; two sessions, two.
 fn operations_of_two_sessions_do_not_meet(w: &World) {
     let s = w.user();
-    let (other, key) = (s.another(RW).unwrap(), s.create(&key()).unwrap());
+    let (other, key) = (s.another(RW).unwrap(), s.create(&mac_key()).unwrap());
     s.sign_init(CKM_SHA256_HMAC, key).unwrap();
     s.sign_update(b"one").unwrap();
     other.sign_init(CKM_SHA256_HMAC, key).unwrap();
@@ -353,7 +344,7 @@ fn cancel(s: &Session<'_>, flags: CK_FLAGS) -> Rv {
 /// §5.6.5.
 fn cancel_ends_what_the_flags_name(w: &World) {
     let s = w.user();
-    let key = s.create(&key()).unwrap();
+    let key = s.create(&mac_key()).unwrap();
     s.sign_init(CKM_SHA256_HMAC, key).unwrap();
     cancel(&s, CKF_SIGN).unwrap();
     refused(s.sign(b"text"), CKR_OPERATION_NOT_INITIALIZED);
@@ -371,7 +362,7 @@ fn cancel_ends_what_the_flags_name(w: &World) {
 /// §5.6.5: no flags, and flags of operations that are not under way.
 fn cancel_of_nothing_is_fine(w: &World) {
     let s = w.user();
-    let key = s.create(&key()).unwrap();
+    let key = s.create(&mac_key()).unwrap();
     cancel(&s, 0).unwrap();
     cancel(&s, CKF_SIGN).unwrap();
     s.sign_init(CKM_SHA256_HMAC, key).unwrap();
@@ -385,7 +376,7 @@ fn cancel_of_nothing_is_fine(w: &World) {
 /// §5.6.5, part way through.
 fn cancel_ends_multi_part_operations(w: &World) {
     let s = w.user();
-    let key = s.create(&key()).unwrap();
+    let key = s.create(&mac_key()).unwrap();
     s.sign_init(CKM_SHA256_HMAC, key).unwrap();
     s.sign_update(b"forgotten").unwrap();
     cancel(&s, CKF_SIGN).unwrap();
@@ -405,7 +396,7 @@ fn cancel_ends_a_search(w: &World) {
 /// §5.6.5: "the remaining operation should still be left in an active state".
 fn cancel_of_one_half_leaves_the_other(w: &World) {
     let s = w.user();
-    let key = s.create(&key()).unwrap();
+    let key = s.create(&mac_key()).unwrap();
     s.sign_init(CKM_SHA256_HMAC, key).unwrap();
     s.digest_init(CKM_SHA256).unwrap();
     cancel(&s, CKF_SIGN).unwrap();
@@ -421,7 +412,7 @@ fn cancel_of_one_half_leaves_the_other(w: &World) {
 /// function says so.
 fn operation_state_of_a_key_does_not_leave(w: &World) {
     let s = w.user();
-    let key = s.create(&key()).unwrap();
+    let key = s.create(&mac_key()).unwrap();
     s.sign_init(CKM_SHA256_HMAC, key).unwrap();
     s.sign_update(b"text").unwrap();
     let saved =

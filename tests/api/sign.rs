@@ -1,5 +1,6 @@
 //! PKCS#11 3.2 §5.13 and §5.15: MACs made and verified.
 
+use crate::api::templates::{mac_key, with_mac_key};
 use crate::common::*;
 use cryptoki_sys::*;
 use std::fs;
@@ -52,28 +53,11 @@ cases! {
     many_operations_leak_nothing,
 }
 
-/// A key that every HMAC takes, on SoftHSM2 too.
-fn template() -> Template {
-    template![
-        CKA_CLASS => CKO_SECRET_KEY,
-        CKA_KEY_TYPE => CKK_GENERIC_SECRET,
-        CKA_SIGN => true,
-        CKA_VERIFY => true,
-        CKA_VALUE => [7; 64],
-    ]
-}
-
-fn with_key(w: &World) -> (Session<'_>, CK_OBJECT_HANDLE) {
-    let s = w.user();
-    let key = s.create(&template()).unwrap();
-    (s, key)
-}
-
 const HMAC: CK_MECHANISM_TYPE = CKM_SHA256_HMAC;
 
 /// §6.22.3.
 fn every_hmac_signs_and_verifies(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     for hash in w.hashes() {
         let mac = s.mac(hash.hmac, key, b"message").unwrap();
         assert_eq!(mac.len(), hash.length, "{}", hash.name);
@@ -84,7 +68,7 @@ fn every_hmac_signs_and_verifies(w: &World) {
 
 /// §5.13.2: C_Sign is C_SignUpdate and C_SignFinal; so with C_Verify.
 fn every_hmac_in_parts_is_the_same(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     for hash in w.hashes() {
         let mac = s.mac(hash.hmac, key, b"message").unwrap();
         s.sign_init(hash.hmac, key).unwrap();
@@ -102,7 +86,7 @@ fn every_hmac_in_parts_is_the_same(w: &World) {
 
 /// §6.22.2: "taken from the start".
 fn every_general_hmac_cuts_the_full_one(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     for hash in w.hashes() {
         let full = s.mac(hash.hmac, key, b"message").unwrap();
         for length in 1..=hash.length {
@@ -114,7 +98,7 @@ fn every_general_hmac_cuts_the_full_one(w: &World) {
 }
 
 fn every_general_length_is_verified_at_that_length(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     for hash in w.hashes() {
         let full = s.mac(hash.hmac, key, b"message").unwrap();
         for length in 1..=hash.length {
@@ -136,7 +120,7 @@ fn every_general_length_is_verified_at_that_length(w: &World) {
 
 /// Design §4: "Empty messages are valid".
 fn empty_message_has_a_mac(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     for hash in w.hashes() {
         let mac = s.mac(hash.hmac, key, b"").unwrap();
         s.check(hash.hmac, key, b"", &mac).unwrap();
@@ -148,7 +132,7 @@ fn empty_message_has_a_mac(w: &World) {
 
 /// A stated departure (design §3): "(NULL, 0) is an empty input".
 fn null_of_no_bytes_is_an_empty_message(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     let mut mac = s.mac(HMAC, key, b"").unwrap();
     s.sign_init(HMAC, key).unwrap();
     let signed =
@@ -171,7 +155,7 @@ fn sign_into(s: &Session<'_>, buffer: *mut u8, length: &mut CK_ULONG) -> Rv {
 
 /// §5.2.
 fn length_query_keeps_the_operation(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     let expected = s.mac(HMAC, key, b"text").unwrap();
     s.sign_init(HMAC, key).unwrap();
     for _ in 0..3 {
@@ -184,7 +168,7 @@ fn length_query_keeps_the_operation(w: &World) {
 
 /// §5.2.
 fn too_small_buffer_sets_the_length_and_keeps_the_operation(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     let expected = s.mac(HMAC, key, b"text").unwrap();
     s.sign_init(HMAC, key).unwrap();
     for room in [0, 1, 31] {
@@ -202,7 +186,7 @@ fn too_small_buffer_sets_the_length_and_keeps_the_operation(w: &World) {
 
 /// §5.13.4 with §5.2.
 fn final_length_query_keeps_the_operation(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     let expected = s.mac(HMAC, key, b"text").unwrap();
     s.sign_init(HMAC, key).unwrap();
     s.sign_update(b"text").unwrap();
@@ -214,7 +198,7 @@ fn final_length_query_keeps_the_operation(w: &World) {
 
 /// §5.13.4 with §5.2.
 fn final_too_small_buffer_keeps_the_operation(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     let expected = s.mac(HMAC, key, b"text").unwrap();
     s.sign_init(HMAC, key).unwrap();
     s.sign_update(b"text").unwrap();
@@ -227,7 +211,7 @@ fn final_too_small_buffer_keeps_the_operation(w: &World) {
 
 /// §5.13.2, §5.13.4.
 fn signature_ends_the_operation(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     s.mac(HMAC, key, b"text").unwrap();
     refused(s.sign(b"text"), CKR_OPERATION_NOT_INITIALIZED);
     s.sign_init(HMAC, key).unwrap();
@@ -239,7 +223,7 @@ fn signature_ends_the_operation(w: &World) {
 
 /// §5.15.2: whatever it returns.
 fn verification_ends_the_operation(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     let mac = s.mac(HMAC, key, b"text").unwrap();
     for (mac, answer) in [
         (&mac[..], Ok(())),
@@ -258,7 +242,7 @@ fn verification_ends_the_operation(w: &World) {
 
 /// §5.13.3: "any number of times".
 fn update_may_come_never_or_often(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     let empty = s.mac(HMAC, key, b"").unwrap();
     s.sign_init(HMAC, key).unwrap();
     assert_eq!(s.sign_final().unwrap(), empty);
@@ -276,7 +260,7 @@ fn update_may_come_never_or_often(w: &World) {
 /// buffer has the MAC's length.
 fn java_signs_by_update_and_final(w: &World) {
     let s = w.user();
-    let key = template().without(CKA_SIGN).without(CKA_VERIFY);
+    let key = mac_key().without(CKA_SIGN).without(CKA_VERIFY);
     let key = s.create(&key).unwrap();
     s.sign_init(HMAC, key).unwrap();
     s.sign_update(b"text").unwrap();
@@ -288,20 +272,20 @@ fn java_signs_by_update_and_final(w: &World) {
 
 /// §5.15.2: CKR_SIGNATURE_INVALID, for each bit.
 fn wrong_mac_is_refused(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     let mac = s.mac(HMAC, key, b"text").unwrap();
     for bit in 0..256 {
         let mut wrong = mac.clone();
         wrong[bit / 8] ^= 1 << (bit % 8);
         refused(s.check(HMAC, key, b"text", &wrong), CKR_SIGNATURE_INVALID);
     }
-    let other = s.create(&template().without(CKA_VALUE).with(CKA_VALUE, [8; 64])).unwrap();
+    let other = s.create(&mac_key().without(CKA_VALUE).with(CKA_VALUE, [8; 64])).unwrap();
     refused(s.check(HMAC, other, b"text", &mac), CKR_SIGNATURE_INVALID);
 }
 
 /// §5.15.2: CKR_SIGNATURE_LEN_RANGE.
 fn mac_of_a_wrong_length_is_refused(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     for hash in w.hashes() {
         let mut mac = s.mac(hash.hmac, key, b"text").unwrap();
         for length in [0, 1, hash.length - 1] {
@@ -315,7 +299,7 @@ fn mac_of_a_wrong_length_is_refused(w: &World) {
 
 /// §5.15.4.
 fn mac_of_a_wrong_length_is_refused_in_parts(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     let mac = s.mac(HMAC, key, b"text").unwrap();
     for length in [0, 16, 31] {
         s.verify_init(HMAC, key).unwrap();
@@ -326,7 +310,7 @@ fn mac_of_a_wrong_length_is_refused_in_parts(w: &World) {
 
 /// A NULL with a length is CKR_ARGUMENTS_BAD.
 fn null_mac_is_refused(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     let text = b"text".as_ptr().cast_mut();
     s.verify_init(HMAC, key).unwrap();
     let checked = ck!(s.module, C_Verify(s.handle, text, 4, null_mut(), 32));
@@ -340,7 +324,7 @@ fn null_mac_is_refused(w: &World) {
 
 /// CKR_OPERATION_ACTIVE.
 fn second_init_is_refused_and_the_first_goes_on(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     let mac = s.mac(HMAC, key, b"text").unwrap();
     s.sign_init(HMAC, key).unwrap();
     s.sign_update(b"te").unwrap();
@@ -358,7 +342,7 @@ fn second_init_is_refused_and_the_first_goes_on(w: &World) {
 /// §5.13.2: "MUST be called after C_SignInit without intervening C_SignUpdate
 /// calls"; an error of C_Sign ends the operation.
 fn sign_after_update_is_refused(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     s.sign_init(HMAC, key).unwrap();
     s.sign_update(b"te").unwrap();
     refused(s.sign(b"xt"), CKR_OPERATION_ACTIVE);
@@ -368,7 +352,7 @@ fn sign_after_update_is_refused(w: &World) {
 
 /// §5.15.2, the same.
 fn verify_after_update_is_refused(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     let mac = s.mac(HMAC, key, b"text").unwrap();
     s.verify_init(HMAC, key).unwrap();
     s.verify_update(b"te").unwrap();
@@ -389,7 +373,7 @@ fn operation_must_be_begun(w: &World) {
 }
 
 fn operation_of_another_kind_does_not_do(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     s.sign_init(HMAC, key).unwrap();
     refused(s.verify(b"text", &[0; 32]), CKR_OPERATION_NOT_INITIALIZED);
     refused(s.digest(b"text"), CKR_OPERATION_NOT_INITIALIZED);
@@ -402,7 +386,7 @@ fn operation_of_another_kind_does_not_do(w: &World) {
 }
 
 fn refused_init_begins_nothing(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     refused_somehow(s.sign_init(CKM_VENDOR_DEFINED, key));
     refused(s.sign(b"text"), CKR_OPERATION_NOT_INITIALIZED);
     refused_somehow(s.verify_init(HMAC, key + 1000));
@@ -412,7 +396,7 @@ fn refused_init_begins_nothing(w: &World) {
 
 /// §5.13.2: "always terminates … unless": an error is none of the exceptions.
 fn null_length_ends_the_signature(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     let mut buffer = [0; 32];
     let text = b"text".as_ptr().cast_mut();
     s.sign_init(HMAC, key).unwrap();
@@ -428,7 +412,7 @@ fn null_length_ends_the_signature(w: &World) {
 
 /// §5.13.2, §5.13.3.
 fn null_data_ends_the_signature(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     let (mut buffer, mut length) = ([0; 32], 32);
     s.sign_init(HMAC, key).unwrap();
     let signed = ck!(s.module, C_Sign(s.handle, null_mut(), 4, buffer.as_mut_ptr(), &mut length));
@@ -441,7 +425,7 @@ fn null_data_ends_the_signature(w: &World) {
 
 /// §5.15.2, §5.15.3.
 fn null_data_ends_the_verification(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     let mut mac = s.mac(HMAC, key, b"text").unwrap();
     s.verify_init(HMAC, key).unwrap();
     let checked = ck!(s.module, C_Verify(s.handle, null_mut(), 4, mac.as_mut_ptr(), 32));
@@ -454,7 +438,7 @@ fn null_data_ends_the_verification(w: &World) {
 
 /// §5.13.1, §5.15.1: "with pMechanism set to NULL_PTR to terminate".
 fn null_mechanism_cancels(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     let mac = s.mac(HMAC, key, b"text").unwrap();
     for part in [None, Some(b"forgotten")] {
         s.sign_init(HMAC, key).unwrap();
@@ -484,7 +468,7 @@ fn null_mechanism_cancels(w: &World) {
 
 /// §5.14: digest and sign go together, for the dual functions and for TLS stacks.
 fn digest_goes_beside_a_signature(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     let mac = s.mac(HMAC, key, b"text").unwrap();
     s.digest_init(CKM_SHA256).unwrap();
     let digest = s.digest(b"text").unwrap();
@@ -504,7 +488,7 @@ fn digest_goes_beside_a_signature(w: &World) {
 }
 
 fn large_message_in_one_part(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     let message = vec![0xA5; 20 << 20];
     let mac = s.mac(HMAC, key, &message).unwrap();
     s.sign_init(HMAC, key).unwrap();
@@ -516,7 +500,7 @@ fn large_message_in_one_part(w: &World) {
 
 /// Every boundary of the block may lie anywhere in a part.
 fn message_in_uneven_parts(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     let message: Vec<u8> = (0..1000_u32).map(|byte| (byte % 253) as u8).collect();
     for hash in w.hashes() {
         let mac = s.mac(hash.hmac, key, &message).unwrap();
@@ -539,7 +523,7 @@ fn peak_kib() -> usize {
 
 /// The issue: "a C_Sign of a 100 MiB stream in parts uses constant memory".
 fn hundred_mebibytes_in_parts_take_constant_memory(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     let part = vec![0x3C; 1 << 20];
     s.sign_init(HMAC, key).unwrap();
     s.sign_update(&part).unwrap();
@@ -559,7 +543,7 @@ fn hundred_mebibytes_in_parts_take_constant_memory(w: &World) {
 
 /// What an operation takes it gives back.
 fn many_operations_leak_nothing(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     let round = || {
         for _ in 0..2000 {
             let mac = s.mac(HMAC, key, b"text").unwrap();

@@ -1,6 +1,7 @@
 //! PKCS#11 3.2 §5.13.1, §5.15.1 and §6.22: which key serves which mechanism,
 //! and with which parameter.
 
+use crate::api::templates::{mac_key, with_mac_key};
 use crate::common::*;
 use cryptoki_sys::*;
 use std::ptr::null_mut;
@@ -25,28 +26,11 @@ cases! {
         softhsm2: departs("CKR_ATTRIBUTE_VALUE_INVALID", "SoftHSM2 takes no empty list"),
 }
 
-/// A key that every HMAC takes, on SoftHSM2 too.
-fn template() -> Template {
-    template![
-        CKA_CLASS => CKO_SECRET_KEY,
-        CKA_KEY_TYPE => CKK_GENERIC_SECRET,
-        CKA_SIGN => true,
-        CKA_VERIFY => true,
-        CKA_VALUE => [7; 64],
-    ]
-}
-
-fn with_key(w: &World) -> (Session<'_>, CK_OBJECT_HANDLE) {
-    let s = w.user();
-    let key = s.create(&template()).unwrap();
-    (s, key)
-}
-
 const HMAC: CK_MECHANISM_TYPE = CKM_SHA256_HMAC;
 
 /// §6.22.3: "It has no parameter".
 fn full_hmac_refuses_a_parameter(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     for hash in w.hashes() {
         for mechanism in [
             Mech::general(hash.hmac, hash.length),
@@ -61,7 +45,7 @@ fn full_hmac_refuses_a_parameter(w: &World) {
 
 /// §6.22.2: a CK_MAC_GENERAL_PARAMS, which is a CK_ULONG.
 fn general_hmac_needs_its_parameter(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     for hash in w.hashes() {
         for mechanism in [
             Mech::plain(hash.general),
@@ -83,7 +67,7 @@ fn general_hmac_needs_its_parameter(w: &World) {
 
 /// §6.22.2: "This length should be in the range 1-n".
 fn general_hmac_refuses_lengths_it_has_not(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     for hash in w.hashes() {
         for length in [0, hash.length + 1, 1 << 31, usize::MAX] {
             let mechanism = Mech::general(hash.general, length);
@@ -95,7 +79,7 @@ fn general_hmac_refuses_lengths_it_has_not(w: &World) {
 
 /// CKR_MECHANISM_INVALID.
 fn mechanism_of_another_kind_is_refused(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     for mechanism in [
         CKM_SHA256,
         CKM_GENERIC_SECRET_KEY_GEN,
@@ -110,7 +94,7 @@ fn mechanism_of_another_kind_is_refused(w: &World) {
 
 /// CKR_KEY_HANDLE_INVALID.
 fn key_handle_that_names_no_key_is_refused(w: &World) {
-    let (s, key) = with_key(w);
+    let (s, key) = with_mac_key(w);
     for handle in [CK_INVALID_HANDLE, key + 1000, CK_OBJECT_HANDLE::MAX] {
         refused(s.sign_init(HMAC, handle), CKR_KEY_HANDLE_INVALID);
         refused(s.verify_init(HMAC, handle), CKR_KEY_HANDLE_INVALID);
@@ -131,7 +115,7 @@ fn data_object_is_no_key(w: &World) {
 /// §5.13.1: CKR_KEY_FUNCTION_NOT_PERMITTED.
 fn sign_needs_the_sign_flag(w: &World) {
     let s = w.user();
-    let key = s.create(&template().without(CKA_SIGN).with(CKA_SIGN, false)).unwrap();
+    let key = s.create(&mac_key().without(CKA_SIGN).with(CKA_SIGN, false)).unwrap();
     refused(s.sign_init(HMAC, key), CKR_KEY_FUNCTION_NOT_PERMITTED);
     refused(s.check(HMAC, key, b"text", &[0; 32]), CKR_SIGNATURE_INVALID);
 }
@@ -139,7 +123,7 @@ fn sign_needs_the_sign_flag(w: &World) {
 /// §5.15.1.
 fn verify_needs_the_verify_flag(w: &World) {
     let s = w.user();
-    let key = s.create(&template().without(CKA_VERIFY).with(CKA_VERIFY, false)).unwrap();
+    let key = s.create(&mac_key().without(CKA_VERIFY).with(CKA_VERIFY, false)).unwrap();
     refused(s.verify_init(HMAC, key), CKR_KEY_FUNCTION_NOT_PERMITTED);
     s.mac(HMAC, key, b"text").unwrap();
 }
@@ -148,7 +132,7 @@ fn verify_needs_the_verify_flag(w: &World) {
 fn typed_key_serves_its_own_hash_alone(w: &World) {
     let s = w.user();
     for own in w.hashes() {
-        let typed = template().without(CKA_KEY_TYPE).with(CKA_KEY_TYPE, own.key_type);
+        let typed = mac_key().without(CKA_KEY_TYPE).with(CKA_KEY_TYPE, own.key_type);
         let key = s.create(&typed).unwrap();
         for hash in w.hashes() {
             if hash.key_type == own.key_type {
@@ -166,7 +150,7 @@ fn allowed_mechanisms_are_all_that_is_allowed(w: &World) {
     let s = w.user();
     let list = mechanism_list(&[CKM_SHA256_HMAC, CKM_SHA512_HMAC]);
     for token in [true, false] {
-        let limited = template().with(CKA_ALLOWED_MECHANISMS, &list).with(CKA_TOKEN, token);
+        let limited = mac_key().with(CKA_ALLOWED_MECHANISMS, &list).with(CKA_TOKEN, token);
         let key = s.create(&limited).unwrap();
         assert_eq!(s.get(key, CKA_ALLOWED_MECHANISMS).unwrap(), list);
         let mac = s.mac(CKM_SHA256_HMAC, key, b"text").unwrap();
@@ -180,7 +164,7 @@ fn allowed_mechanisms_are_all_that_is_allowed(w: &World) {
 /// Design §4: "absent or empty: all".
 fn no_allowed_mechanisms_are_no_limit(w: &World) {
     let s = w.user();
-    let key = s.create(&template().with(CKA_ALLOWED_MECHANISMS, [])).unwrap();
+    let key = s.create(&mac_key().with(CKA_ALLOWED_MECHANISMS, [])).unwrap();
     for hash in w.hashes() {
         s.mac(hash.hmac, key, b"text").unwrap();
     }

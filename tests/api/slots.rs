@@ -1,5 +1,6 @@
 //! PKCS#11 3.2 §5.5: slots and tokens, PINs and their locks.
 
+use crate::api::templates::{public_token_data, token_mac_key};
 use crate::common::*;
 use cryptoki_sys::*;
 use std::ptr::null_mut;
@@ -272,33 +273,11 @@ fn init_token_refuses_a_pin_out_of_range(w: &World) {
     assert_eq!(module.token_flags(slot) & CKF_TOKEN_INITIALIZED, 0);
 }
 
-fn data(label: &str) -> Template {
-    template![
-        CKA_CLASS => CKO_DATA,
-        CKA_TOKEN => true,
-        CKA_PRIVATE => false,
-        CKA_LABEL => label,
-        CKA_VALUE => "value",
-    ]
-}
-
-fn hmac_key() -> Template {
-    template![
-        CKA_CLASS => CKO_SECRET_KEY,
-        CKA_KEY_TYPE => CKK_GENERIC_SECRET,
-        CKA_TOKEN => true,
-        CKA_PRIVATE => true,
-        CKA_SIGN => true,
-        CKA_VERIFY => true,
-        CKA_VALUE => [3; 64],
-    ]
-}
-
 /// §5.5.7: objects go, the user's PIN goes, the SO's stays, the label is the new one.
 fn init_token_again_destroys_objects_and_the_user_pin(w: &World) {
     let s = w.user();
-    s.create(&data("public")).unwrap();
-    s.create(&hmac_key()).unwrap();
+    s.create(&public_token_data("public")).unwrap();
+    s.create(&token_mac_key()).unwrap();
     w.module().close_all(s.slot).unwrap();
     w.module().init_token(s.slot, SO_PIN, "renewed").unwrap();
     let slot = w.module().slot_of("renewed");
@@ -316,7 +295,7 @@ fn init_token_again_destroys_objects_and_the_user_pin(w: &World) {
 /// §5.5.7: CKR_PIN_INCORRECT, and everything is as it was.
 fn init_token_again_needs_the_so_pin(w: &World) {
     let s = w.user();
-    let (slot, _) = (s.slot, s.create(&hmac_key()).unwrap());
+    let (slot, _) = (s.slot, s.create(&token_mac_key()).unwrap());
     w.module().close_all(slot).unwrap();
     refused(w.module().init_token(slot, "not-the-pin", "stolen"), CKR_PIN_INCORRECT);
     refused(w.module().init_token(slot, USER_PIN, "stolen"), CKR_PIN_INCORRECT);

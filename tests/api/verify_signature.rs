@@ -1,5 +1,6 @@
 //! PKCS#11 3.2 §5.15.7 to §5.15.10: verification with the signature first.
 
+use crate::api::templates::mac_key;
 use crate::common::*;
 use cryptoki_sys::*;
 use std::ptr::null_mut;
@@ -27,22 +28,12 @@ cases! {
     cancel_ends_it softhsm2: THREE_TWO,
 }
 
-fn template() -> Template {
-    template![
-        CKA_CLASS => CKO_SECRET_KEY,
-        CKA_KEY_TYPE => CKK_GENERIC_SECRET,
-        CKA_SIGN => true,
-        CKA_VERIFY => true,
-        CKA_VALUE => [7; 64],
-    ]
-}
-
 const HMAC: CK_MECHANISM_TYPE = CKM_SHA256_HMAC;
 
 /// A session, a key and the key's MAC of "text".
 fn with_mac(w: &World) -> (Session<'_>, CK_OBJECT_HANDLE, Vec<u8>) {
     let s = w.user();
-    let key = s.create(&template()).unwrap();
+    let key = s.create(&mac_key()).unwrap();
     let mac = s.mac(HMAC, key, b"text").unwrap();
     (s, key, mac)
 }
@@ -181,14 +172,14 @@ fn single_part_after_update_is_refused(w: &World) {
 fn verify_flag_is_needed(w: &World) {
     let s = w.user();
     s.module.v3();
-    let key = s.create(&template().without(CKA_VERIFY).with(CKA_VERIFY, false)).unwrap();
+    let key = s.create(&mac_key().without(CKA_VERIFY).with(CKA_VERIFY, false)).unwrap();
     let begun = s.verify_signature_init(HMAC, key, &[0; 32]);
     refused(begun, CKR_KEY_FUNCTION_NOT_PERMITTED);
 }
 
 fn typed_key_serves_its_own_hash_alone(w: &World) {
     let s = w.user();
-    let typed = template().without(CKA_KEY_TYPE).with(CKA_KEY_TYPE, CKK_SHA512_HMAC);
+    let typed = mac_key().without(CKA_KEY_TYPE).with(CKA_KEY_TYPE, CKK_SHA512_HMAC);
     let key = s.create(&typed).unwrap();
     let begun = s.verify_signature_init(HMAC, key, &[0; 32]);
     refused(begun, CKR_KEY_TYPE_INCONSISTENT);
