@@ -248,6 +248,29 @@ pub trait Reader {
     fn sequence(&self) -> Result<Sequence>;
 }
 
+/// Shows `visit` every record of `kind` that bears all of `tags`, in the order they
+/// were made, a page at a time.
+///
+/// # Errors
+/// What `visit` returns, which ends the listing; the store could not be read.
+pub fn for_each(
+    reader: &(impl Reader + ?Sized),
+    kind: Kind,
+    tags: &[Tag],
+    mut visit: impl FnMut(&Record) -> Result<()>,
+) -> Result<()> {
+    const PAGE: usize = 256;
+    let mut after = None;
+    loop {
+        let page = reader.find(kind, tags, after, PAGE)?;
+        page.records.iter().try_for_each(&mut visit)?;
+        after = page.next;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
 /// The records of one token. All methods may be called from any thread. Once the
 /// token was removed, by whichever process, they answer
 /// [`TokenNotPresent`](crate::error::Error::TokenNotPresent) and the generation

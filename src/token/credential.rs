@@ -148,9 +148,7 @@ impl Token {
         if self.settings.require_counter && !self.store.is_writable() {
             return Err(Error::TokenWriteProtected);
         }
-        let record = self.store.get(CREDENTIAL, &id)?.ok_or(Error::UserPinNotInitialized)?;
-        let wrapped: WrappedRoot = minicbor::decode(&record.body)
-            .map_err(|_| Error::RecordDamaged(id.as_str().to_owned()))?;
+        let wrapped = self.wrapped_root(&id)?.ok_or(Error::UserPinNotInitialized)?;
         let serial = self.header().serial.clone();
         // Spares the derivation; what counts is the reservation.
         if self.store.attempts(&id)?.failures >= self.settings.pin_attempts {
@@ -175,11 +173,14 @@ impl Token {
     /// # Errors
     /// The store could not be read.
     pub fn pin_parameters(&self, user: UserType) -> Result<Option<PinParameters>> {
-        let id = id(user)?;
-        let Some(record) = self.store.get(CREDENTIAL, &id)? else { return Ok(None) };
-        let wrapped: WrappedRoot = minicbor::decode(&record.body)
-            .map_err(|_| Error::RecordDamaged(id.as_str().to_owned()))?;
-        Ok(Some(wrapped.parameters()))
+        Ok(self.wrapped_root(&id(user)?)?.map(|wrapped| wrapped.parameters()))
+    }
+
+    /// The stored credential of this name; `None` when the PIN is not set.
+    fn wrapped_root(&self, id: &RecordId) -> Result<Option<WrappedRoot>> {
+        let Some(record) = self.store.get(CREDENTIAL, id)? else { return Ok(None) };
+        let damaged = |_| Error::RecordDamaged(id.as_str().to_owned());
+        minicbor::decode(&record.body).map(Some).map_err(damaged)
     }
 
     pub(super) fn pin_state(&self, user: UserType) -> Result<PinState> {

@@ -7,7 +7,7 @@ use crate::object::query::Query;
 use crate::object::{Object, codec};
 use crate::policy::{Action, Principal, Resource, authorize};
 use crate::secret::SecretBytes;
-use crate::store::{Change, Kind, Reader, Record, RecordId, Tag};
+use crate::store::{self, Change, Kind, Reader, Record, RecordId, Tag};
 use crate::types::{AttributeType, ObjectClass};
 use crate::vault::{Place, Vault, public_tag};
 use minicbor::bytes::ByteVec;
@@ -174,19 +174,12 @@ impl Token {
                 .filter_map(|&(attribute, property)| Some((property, query.wanted(attribute)?)))
                 .map(|(property, value)| tag(kind, vault.as_deref(), property, value))
                 .collect::<Result<Vec<_>>>()?;
-            let mut after = None;
-            loop {
-                let page = self.store.find(kind, &tags, after, 256)?;
-                for record in &page.records {
-                    if self.fits(principal, query, record, vault.as_deref())? {
-                        found.push((record.id.as_str().to_owned(), kind == PRIVATE));
-                    }
+            store::for_each(&*self.store, kind, &tags, |record| {
+                if self.fits(principal, query, record, vault.as_deref())? {
+                    found.push((record.id.as_str().to_owned(), kind == PRIVATE));
                 }
-                after = page.next;
-                if after.is_none() {
-                    break;
-                }
-            }
+                Ok(())
+            })?;
         }
         Ok(found)
     }

@@ -4,7 +4,7 @@ use super::record::{CREDENTIAL, HEADER, PRIVATE, PUBLIC, SET, to_vec};
 use super::{Token, objects, record_id};
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
-use crate::store::{Change, Kind, Reader, Record, RecordId, Sequence};
+use crate::store::{self, Change, Kind, Reader, Record, RecordId, Sequence};
 use crate::vault::{Place, SetHash, Vault};
 
 const ID: &str = "records";
@@ -171,25 +171,18 @@ fn examine_kind(
     hash: &mut SetHash,
     findings: &mut Vec<Finding>,
 ) -> Result<()> {
-    let mut after = None;
-    loop {
-        let page = reader.find(kind, &[], after, 256)?;
-        for record in &page.records {
-            let bound = match kind {
-                PRIVATE | PUBLIC => objects::open(record, Some(vault)).map(|live| live.bound),
-                _ => Ok(true),
-            };
-            if bound.is_err() {
-                findings.push(Finding::Damaged(record.id.as_str().to_owned()));
-            }
-            if bound.unwrap_or(true) {
-                let Record { id, version, body, .. } = record;
-                hash.insert(&member(vault, kind, id, *version, unsealed(kind, body))?);
-            }
+    store::for_each(reader, kind, &[], |record| {
+        let bound = match kind {
+            PRIVATE | PUBLIC => objects::open(record, Some(vault)).map(|live| live.bound),
+            _ => Ok(true),
+        };
+        if bound.is_err() {
+            findings.push(Finding::Damaged(record.id.as_str().to_owned()));
         }
-        after = page.next;
-        if after.is_none() {
-            return Ok(());
+        if bound.unwrap_or(true) {
+            let Record { id, version, body, .. } = record;
+            hash.insert(&member(vault, kind, id, *version, unsealed(kind, body))?);
         }
-    }
+        Ok(())
+    })
 }
