@@ -30,7 +30,7 @@ use aes_gcm::{Aes256Gcm, KeyInit, Nonce};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 const KEY_LEN: usize = 32;
 const NONCE_LEN: usize = 12;
@@ -179,9 +179,15 @@ fn seal(
     let mut sealed = Vec::with_capacity(NONCE_LEN + plain.len() + TAG_LEN);
     sealed.extend(nonce);
     sealed.extend(plain);
-    let tag = cipher
-        .encrypt_inout_detached(&Nonce::from(nonce), associated, (&mut sealed[NONCE_LEN..]).into())
-        .map_err(|_| failed())?;
+    let encrypted = cipher.encrypt_inout_detached(
+        &Nonce::from(nonce),
+        associated,
+        (&mut sealed[NONCE_LEN..]).into(),
+    );
+    let Ok(tag) = encrypted else {
+        sealed.zeroize();
+        return Err(failed());
+    };
     sealed.extend(tag);
     Ok(sealed)
 }
