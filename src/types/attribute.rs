@@ -1,8 +1,7 @@
 //! Attribute types, and attribute values by the shape the standard gives them.
 
-use super::{MechanismType, Ulong, ck_numbers};
+use super::{Ulong, ck_numbers};
 use crate::error::{Error, Result};
-use std::fmt;
 
 ck_numbers! {
     /// `CK_ATTRIBUTE_TYPE`: the attributes of the objects that a token holds.
@@ -141,28 +140,6 @@ impl Date {
 /// A `CK_ULONG` in the machine's byte order; `None` unless of its exact width.
 pub(crate) fn ulong(bytes: &[u8]) -> Option<Ulong> {
     bytes.try_into().ok().map(Ulong::from_ne_bytes)
-}
-
-impl fmt::Display for AttributeValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bool(value) => value.fmt(f),
-            Self::Ulong(value) => value.fmt(f),
-            Self::Bytes(value) => write!(f, "{} bytes", value.len()),
-            Self::Date(None) => f.write_str("no date"),
-            Self::Date(Some(date)) => f.write_str(&String::from_utf8_lossy(&date.0)),
-            Self::Mechanisms(list) => {
-                for (index, number) in list.iter().enumerate() {
-                    let separator = if index == 0 { "" } else { ", " };
-                    match MechanismType::from_ck(*number) {
-                        Some(known) => write!(f, "{separator}{known}")?,
-                        None => write!(f, "{separator}{number:#x}")?,
-                    }
-                }
-                Ok(())
-            }
-        }
-    }
 }
 
 #[cfg(test)]
