@@ -15,7 +15,7 @@ pub unsafe fn generate(
     count: CK_ULONG,
     key: *mut CK_OBJECT_HANDLE,
 ) -> Result<()> {
-    module.session_info(SessionHandle(session))?;
+    module.require_session(SessionHandle(session))?;
     arg::require(key)?;
     // SAFETY: the caller answers for mechanism and template.
     let (mechanism, template) =

@@ -25,7 +25,7 @@ pub unsafe fn generate(
     out: *mut CK_BYTE,
     len: CK_ULONG,
 ) -> Result<()> {
-    module.session_info(SessionHandle(session))?;
+    module.require_session(SessionHandle(session))?;
     // SAFETY: the caller answers for the buffer.
     unsafe { arg::fill(out, len, |out| module.generate_random(SessionHandle(session), out)) }
 }

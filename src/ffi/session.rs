@@ -75,7 +75,7 @@ pub unsafe fn login(
     pin_len: CK_ULONG,
 ) -> Result<()> {
     let session = SessionHandle(session);
-    module.session_info(session)?;
+    module.require_session(session)?;
     let user = UserType::from_ck(user).ok_or(Error::UserTypeInvalid)?;
     // SAFETY: the caller answers for the PIN.
     let pin = unsafe { arg::pin(pin, pin_len) }.map_err(|error| match error {
@@ -108,12 +108,12 @@ pub unsafe fn cancel(module: &Module, session: CK_SESSION_HANDLE, flags: CK_FLAG
 
 /// `C_GetFunctionStatus`.
 pub unsafe fn function_status(module: &Module, session: CK_SESSION_HANDLE) -> Result<()> {
-    module.session_info(SessionHandle(session))?;
+    module.require_session(SessionHandle(session))?;
     Err(Error::FunctionNotParallel)
 }
 
 /// `C_CancelFunction`.
 pub unsafe fn cancel_function(module: &Module, session: CK_SESSION_HANDLE) -> Result<()> {
-    module.session_info(SessionHandle(session))?;
+    module.require_session(SessionHandle(session))?;
     Err(Error::FunctionNotParallel)
 }

@@ -16,7 +16,7 @@ fn or_end<T>(
     parsed: Result<T>,
 ) -> Result<T> {
     if parsed.is_err() {
-        module.session_info(SessionHandle(session))?;
+        module.require_session(SessionHandle(session))?;
         module.abort(SessionHandle(session), purpose);
     }
     parsed
@@ -44,7 +44,7 @@ unsafe fn init(
             module.session_cancel(session, &[cancel])
         }
         Err(error) => {
-            module.session_info(session)?;
+            module.require_session(session)?;
             Err(error)
         }
     }
@@ -166,7 +166,7 @@ pub unsafe fn verify_signature_init(
     let signature = if mechanism.is_null() {
         &[]
     } else {
-        module.session_info(SessionHandle(session))?;
+        module.require_session(SessionHandle(session))?;
         // SAFETY: the caller answers for the signature.
         unsafe { arg::signature(signature, signature_len) }?
     };

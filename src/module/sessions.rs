@@ -60,6 +60,15 @@ impl Module {
         self.sessions.get(handle.0).ok_or(Error::SessionHandleInvalid(handle))
     }
 
+    /// Whether there is such a session: asked before a caller's other arguments
+    /// are looked at.
+    ///
+    /// # Errors
+    /// [`Error::SessionHandleInvalid`].
+    pub fn require_session(&self, handle: SessionHandle) -> Result<()> {
+        self.session(handle).map(|_| ())
+    }
+
     /// The slot of a session that exists.
     pub(super) fn slot_of(&self, session: &Session) -> Result<Arc<Slot>> {
         self.slot(session.token.slot())
