@@ -289,6 +289,12 @@ fn what_cannot_be_read_is_named() {
         1,
         "/nonexistent/key: No such file",
     );
+    let long = place.file("long", vec![0; (1 << 20) + 1]);
+    place.fails(
+        &["key", "import", "--token", "demo", "--key", "b", "--file", &long],
+        1,
+        "too long for a key",
+    );
     let empty = place.file("empty", "");
     place.fails(
         &["key", "import", "--token", "demo", "--key", "b", "--file", &empty],

@@ -16,6 +16,7 @@ use signet_pkcs11::types::{
 };
 use std::path::PathBuf;
 use std::sync::Arc;
+use zeroize::Zeroize;
 
 /// What every command needs.
 pub struct Context {
@@ -225,22 +226,30 @@ impl Attributes {
 #[derive(Clone)]
 pub struct Bytes(pub Vec<u8>);
 
-/// Reads hexadecimal digits, in pairs.
+/// Hexadecimal digits of the command line.
 pub fn hex(text: &str) -> Result<Bytes, String> {
-    let digits = text.as_bytes();
+    from_hex(text.as_bytes()).map(Bytes)
+}
+
+/// Reads hexadecimal digits, in pairs. They may be a key's: the answer is made at
+/// its full length at once, and leaves no shorter copies behind.
+pub fn from_hex(digits: &[u8]) -> Result<Vec<u8>, String> {
     if digits.is_empty() || !digits.len().is_multiple_of(2) {
         return Err("an even number of hexadecimal digits is needed".into());
     }
-    digits
-        .chunks(2)
-        .map(|pair| {
-            let pair = std::str::from_utf8(pair).ok();
-            pair.filter(|pair| pair.bytes().all(|digit| digit.is_ascii_hexdigit()))
-                .and_then(|pair| u8::from_str_radix(pair, 16).ok())
-                .ok_or_else(|| "not hexadecimal".to_owned())
-        })
-        .collect::<Result<_, _>>()
-        .map(Bytes)
+    let value =
+        |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    let mut bytes = Vec::with_capacity(digits.len() / 2);
+    for pair in digits.as_chunks::<2>().0 {
+        match pair.map(value) {
+            [Some(high), Some(low)] => bytes.push(high << 4 | low),
+            _ => {
+                bytes.zeroize();
+                return Err("not hexadecimal".into());
+            }
+        }
+    }
+    Ok(bytes)
 }
 
 /// Bytes as hexadecimal digits.

@@ -1,16 +1,18 @@
 //! `signet key`: make, import and list keys.
 
 use crate::Failure;
-use crate::context::{Attributes, Context, KeyName, Login, hex, to_hex};
+use crate::context::{Attributes, Context, KeyName, Login, from_hex, to_hex};
 use crate::pins::PinFile;
 use signet_pkcs11::mechanism::{CATALOGUE, Kind, RawMechanism};
 use signet_pkcs11::types::{AttributeType, KeyType, ObjectClass, ObjectHandle, Ulong};
+use std::fs::File;
 use std::io::Read;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// The longest key file that is read, in bytes.
-const KEY_FILE_MAX: u64 = 1 << 20;
+const KEY_FILE_MAX: usize = 1 << 20;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -113,28 +115,26 @@ fn named(login: &Login<'_>, name: &KeyName) -> Result<Attributes, Failure> {
     Ok(template)
 }
 
-fn read_key(file: &Path, is_hex: bool) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let failed = |error: std::io::Error| format!("{}: {error}", file.display());
-    let mut content = Zeroizing::new(Vec::new());
-    let input: Box<dyn Read> = if file == Path::new("-") {
-        Box::new(std::io::stdin())
+/// A key from a file or from standard input, without a buffer between or one that
+/// grows: they would leave copies behind.
+fn read_key(path: &Path, is_hex: bool) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let file = if path == Path::new("-") {
+        std::io::stdin().as_fd().try_clone_to_owned().map(File::from)
     } else {
-        Box::new(std::fs::File::open(file).map_err(failed)?)
+        File::open(path)
     };
-    input.take(KEY_FILE_MAX + 1).read_to_end(&mut content).map_err(failed)?;
-    if content.len() as u64 > KEY_FILE_MAX {
-        return Err(format!("{}: too long for a key", file.display()).into());
+    let mut content = Zeroizing::new(Vec::with_capacity(KEY_FILE_MAX + 1));
+    let mut input = file.map_err(failed)?.take(KEY_FILE_MAX as u64 + 1);
+    input.read_to_end(&mut content).map_err(failed)?;
+    if content.len() > KEY_FILE_MAX {
+        return Err(format!("{}: too long for a key", path.display()).into());
     }
     if !is_hex {
         return Ok(content);
     }
-    let text = std::str::from_utf8(&content).map_err(|_| "the file is not hexadecimal")?;
-    let digits: Zeroizing<String> = text
-        .chars()
-        .filter(|character| !character.is_ascii_whitespace())
-        .collect::<String>()
-        .into();
-    Ok(Zeroizing::new(hex(&digits)?.0))
+    content.retain(|byte| !byte.is_ascii_whitespace());
+    Ok(from_hex(&content)?.into())
 }
 
 /// One line about a key.
