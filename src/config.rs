@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::log::{Level, LogTarget};
 use crate::secret::Pin;
 use crate::types::MechanismType;
+use crate::vault::PinParameters;
 use file::File;
 use std::ffi::OsString;
 use std::io;
@@ -93,7 +94,7 @@ pub struct Config {
     /// cannot be counted.
     pub pin_counter_required: bool,
     /// The cost of deriving a key from a PIN that is set from now on.
-    pub argon2: Argon2Cost,
+    pub argon2: PinParameters,
     /// The token to make at the first start, if any.
     pub auto_init: Option<AutoInit>,
     /// What was odd but usable, for the log.
@@ -120,47 +121,6 @@ impl Mechanisms {
             Self::Only(list) => list.contains(&mechanism),
             Self::AllBut(list) => !list.contains(&mechanism),
         }
-    }
-}
-
-/// The cost of Argon2id (RFC 9106).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Argon2Cost {
-    /// Memory in KiB.
-    pub memory_kib: u32,
-    /// Passes over the memory.
-    pub iterations: u32,
-    /// Lanes that could be computed in parallel.
-    pub lanes: u32,
-}
-
-impl Argon2Cost {
-    /// OWASP's minimum configuration of Argon2id: 19 MiB, 2 passes, 1 lane.
-    pub const DEFAULT: Self = Self { memory_kib: 19_456, iterations: 2, lanes: 1 };
-
-    /// The floor: OWASP's Password Storage Cheat Sheet gives these as equally
-    /// strong (memory in KiB, passes; one lane). A setting must reach one of
-    /// them in both numbers.
-    pub const FLOORS: [(u32, u32); 5] =
-        [(47_104, 1), (19_456, 2), (12_288, 3), (9_216, 4), (7_168, 5)];
-
-    /// The largest settings accepted: beyond them a login takes minutes.
-    pub const CEILING: Self = Self { memory_kib: 4 * 1024 * 1024, iterations: 100, lanes: 64 };
-
-    fn checked(self) -> Result<Self, String> {
-        let reached = Self::FLOORS
-            .iter()
-            .any(|&(memory, passes)| self.memory_kib >= memory && self.iterations >= passes);
-        if reached {
-            return Ok(self);
-        }
-        let floors: Vec<String> = Self::FLOORS.map(|(m, t)| format!("{m} KiB x {t}")).into();
-        Err(format!(
-            "{} KiB x {} passes is weaker than each of {}",
-            self.memory_kib,
-            self.iterations,
-            floors.join(", ")
-        ))
     }
 }
 
@@ -254,7 +214,7 @@ impl Config {
             reset_on_fork: None,
             max_pin_attempts: 10,
             pin_counter_required: false,
-            argon2: Argon2Cost::DEFAULT,
+            argon2: PinParameters::DEFAULT,
             auto_init: None,
             notices: Vec::new(),
         }
@@ -440,9 +400,9 @@ impl Reader<'_> {
         self.absolute("HOME", directory.join("signet/tokens"))
     }
 
-    fn argon2(&self) -> Result<Argon2Cost> {
-        let mut cost = Argon2Cost::DEFAULT;
-        let most = Argon2Cost::CEILING;
+    fn argon2(&self) -> Result<PinParameters> {
+        let mut cost = PinParameters::DEFAULT;
+        let most = PinParameters::MAX;
         self.set(&mut cost.memory_kib, ARGON2_MEMORY, value::number(7_168, most.memory_kib))?;
         self.set(&mut cost.iterations, ARGON2_ITERATIONS, value::number(1, most.iterations))?;
         self.set(&mut cost.lanes, ARGON2_LANES, value::number(1, most.lanes))?;

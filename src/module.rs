@@ -25,7 +25,7 @@ pub use keys::Signing;
 pub use sessions::SessionInfo;
 pub use slots::{SlotInfo, TokenInfo};
 
-use crate::config::{Argon2Cost, Config, Mechanisms};
+use crate::config::{Config, Mechanisms};
 use crate::error::{Error, Result};
 use crate::mechanism::{self, CATALOGUE, Row};
 use crate::secret::Pin;
@@ -33,7 +33,6 @@ use crate::session::Session;
 use crate::store::Place;
 use crate::token::{Settings, Surroundings};
 use crate::types::{MechanismType, SlotId, Ulong, UserType};
-use crate::vault::PinParameters;
 use handle_table::HandleTable;
 use objects::ObjectEntry;
 use parking_lot::{Mutex, RwLock};
@@ -65,13 +64,12 @@ impl Module {
     /// # Errors
     /// The place could not be read.
     pub fn new(place: Arc<dyn Place>, surroundings: Surroundings, config: &Config) -> Result<Self> {
-        let Argon2Cost { memory_kib, iterations, lanes } = config.argon2;
         let module = Self {
             place,
             surroundings,
             settings: Settings {
                 pin_attempts: config.max_pin_attempts,
-                pin_parameters: PinParameters { memory_kib, iterations, lanes },
+                pin_parameters: config.argon2,
                 require_counter: config.pin_counter_required,
             },
             mechanisms: config.mechanisms.clone(),

@@ -62,7 +62,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { pin_attempts: 10, pin_parameters: PinParameters::default(), require_counter: false }
+        Self { pin_attempts: 10, pin_parameters: PinParameters::DEFAULT, require_counter: false }
     }
 }
 

@@ -35,8 +35,6 @@ const TABLE: &[Row] = &[
     Row { module: "entropy", modules: &[], crates: &["rand"] },
     Row { module: "clock", modules: &[], crates: &["parking_lot"] },
     Row { module: "log", modules: &["clock"], crates: &["nix", "parking_lot"] },
-    Row { module: "config", modules: &["log"], crates: &["zeroize"] },
-    Row { module: "host", modules: &["clock", "config"], crates: &["nix"] },
     Row { module: "audit", modules: &["clock"], crates: &[] },
     Row {
         module: "mechanism",
@@ -55,6 +53,8 @@ const TABLE: &[Row] = &[
         modules: &[],
         crates: &["aes_gcm", "argon2", "hkdf", "hmac", "minicbor", "sha2", "subtle", "zeroize"],
     },
+    Row { module: "config", modules: &["log", "vault::PinParameters"], crates: &["zeroize"] },
+    Row { module: "host", modules: &["clock", "config"], crates: &["nix"] },
     Row { module: "selftest", modules: &["mechanism", "vault"], crates: &[] },
     Row {
         module: "token",

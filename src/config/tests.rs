@@ -93,7 +93,7 @@ fn without_file_and_variables_the_defaults_serve() {
     assert_eq!(config.reset_on_fork, None);
     assert_eq!(config.max_pin_attempts, 10);
     assert!(!config.pin_counter_required);
-    assert_eq!(config.argon2, Argon2Cost { memory_kib: 19_456, iterations: 2, lanes: 1 });
+    assert_eq!(config.argon2, PinParameters { memory_kib: 19_456, iterations: 2, lanes: 1 });
     assert!(config.auto_init.is_none());
     assert!(config.notices.is_empty());
 }
@@ -311,7 +311,7 @@ fn every_variable_wins_over_its_key() {
     assert_eq!(config.reset_on_fork, Some(false));
     assert_eq!(config.max_pin_attempts, 100);
     assert!(config.pin_counter_required);
-    assert_eq!(config.argon2, Argon2Cost { memory_kib: 65_536, iterations: 4, lanes: 8 });
+    assert_eq!(config.argon2, PinParameters { memory_kib: 65_536, iterations: 4, lanes: 8 });
     let auto_init = config.auto_init.unwrap();
     assert_eq!(auto_init.label, "variable");
     assert_eq!(auto_init.so_pin.expose(), b"so from variable");
@@ -386,7 +386,7 @@ fn argon2_may_cost_more_but_not_less_than_the_floor() {
             .var("SIGNET_PIN_ARGON2_MEMORY_KIB", memory.to_string())
             .var("SIGNET_PIN_ARGON2_ITERATIONS", passes.to_string())
     };
-    for (memory, passes) in Argon2Cost::FLOORS {
+    for (memory, passes) in PinParameters::FLOORS {
         assert!(cost(memory, passes).load().is_ok());
         assert!(cost(memory + 1, passes).load().is_ok());
         if passes > 1 {

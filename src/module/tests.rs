@@ -17,6 +17,7 @@ use crate::store::MemoryPlace;
 use crate::types::{
     AttributeType, KeyType, ObjectClass, ObjectHandle, RawAttribute, SessionHandle, UserType,
 };
+use crate::vault::PinParameters;
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -35,7 +36,7 @@ pub(super) fn pin(bytes: &[u8]) -> Pin {
 
 pub(super) fn config() -> Config {
     let mut config = Config::with_token_dir(PathBuf::from("/nowhere"));
-    config.argon2 = Argon2Cost { memory_kib: 8, iterations: 1, lanes: 1 };
+    config.argon2 = PinParameters { memory_kib: 8, iterations: 1, lanes: 1 };
     config.max_pin_attempts = 3;
     config
 }

@@ -19,16 +19,45 @@ pub struct PinParameters {
     /// Passes over the memory.
     #[n(1)]
     pub iterations: u32,
-    /// Lanes.
+    /// Lanes that could be computed in parallel.
     #[n(2)]
     pub lanes: u32,
 }
 
 impl PinParameters {
-    /// The most that a stored record may ask for, so that an edited file
-    /// exhausts neither the host's memory nor anybody's patience. The
-    /// configuration has the same ceilings.
-    pub(crate) const MAX: Self = Self { memory_kib: 1 << 22, iterations: 100, lanes: 64 };
+    /// OWASP's minimum configuration of Argon2id: 19 MiB, 2 passes, 1 lane.
+    pub const DEFAULT: Self = Self { memory_kib: 19_456, iterations: 2, lanes: 1 };
+
+    /// The floor: OWASP's Password Storage Cheat Sheet gives these as equally
+    /// strong (memory in KiB, passes; one lane). A setting must reach one of
+    /// them in both numbers.
+    pub const FLOORS: [(u32, u32); 5] =
+        [(47_104, 1), (19_456, 2), (12_288, 3), (9_216, 4), (7_168, 5)];
+
+    /// The most that can be set, beyond which a login takes minutes, and that a
+    /// stored record may ask for, so that an edited file exhausts neither the host's
+    /// memory nor anybody's patience.
+    pub const MAX: Self = Self { memory_kib: 4 * 1024 * 1024, iterations: 100, lanes: 64 };
+
+    /// The same, if it reaches one of the floors.
+    ///
+    /// # Errors
+    /// Why it is too weak, for whoever set it.
+    pub fn checked(self) -> Result<Self, String> {
+        let reached = Self::FLOORS
+            .iter()
+            .any(|&(memory, passes)| self.memory_kib >= memory && self.iterations >= passes);
+        if reached {
+            return Ok(self);
+        }
+        let floors: Vec<String> = Self::FLOORS.map(|(m, t)| format!("{m} KiB x {t}")).into();
+        Err(format!(
+            "{} KiB x {} passes is weaker than each of {}",
+            self.memory_kib,
+            self.iterations,
+            floors.join(", ")
+        ))
+    }
 
     fn argon2(self) -> Result<Argon2<'static>> {
         let refused = |why: String| Error::FunctionFailed(format!("Argon2id: {why}"));
@@ -41,13 +70,6 @@ impl PinParameters {
         let parameters = Params::new(self.memory_kib, self.iterations, self.lanes, Some(KEY_LEN))
             .map_err(|error| refused(error.to_string()))?;
         Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters))
-    }
-}
-
-/// OWASP's minimum for Argon2id: 19 MiB, two passes, one lane.
-impl Default for PinParameters {
-    fn default() -> Self {
-        Self { memory_kib: 19_456, iterations: 2, lanes: 1 }
     }
 }
 

@@ -105,9 +105,3 @@ fn a_token_that_cannot_be_read_may_be_the_one_but_hides_no_other() {
     assert!(matches!(error, Error::StoreDamaged { .. }), "{error}");
     assert!(!directory.path().join("slot-2").exists(), "no second token of its label");
 }
-
-#[test]
-fn every_cost_that_can_be_configured_can_be_used() {
-    let PinParameters { memory_kib, iterations, lanes } = PinParameters::MAX;
-    assert_eq!(Argon2Cost::CEILING, Argon2Cost { memory_kib, iterations, lanes });
-}
