@@ -162,18 +162,6 @@ impl Module {
         self.close_session(session)?;
         added
     }
-
-    /// Called in the child of a `fork`, which must then forget the module
-    /// instead of dropping it: lets go of what the child must not keep and
-    /// leaves the rest to the parent. Waits for no lock: a thread of the parent
-    /// may have held it.
-    pub fn abandon(&self) {
-        if let Some(slots) = self.slots.try_read() {
-            for slot in slots.values() {
-                slot.abandon();
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ mod tests;
 pub use directory::DirectoryPlace;
 pub use memory::{MemoryPlace, MemoryStore};
 pub use sqlite::SqliteStore;
-pub use sqlite::process::{after_fork, before_fork};
+pub use sqlite::process::{abandon_inherited, after_fork, before_fork};
 
 use crate::error::Result;
 use std::fmt;
@@ -337,13 +337,6 @@ pub trait Store: Reader + Send + Sync {
 
     /// Whether commits are possible at all (a read-only file system, or file).
     fn is_writable(&self) -> bool;
-
-    /// Called once in the child of a `fork` that inherited this store, in place
-    /// of dropping it (dropping it afterwards does no harm): lets go of what the
-    /// child must not keep (presence) and touches nothing that the parent still
-    /// uses. Only then may the child open the token itself. If a thread was at work
-    /// in a store when the process forked, it never may, and is told so.
-    fn abandon(&self);
 }
 
 /// All tokens of one place: a directory, or memory. Slot numbers name them.

@@ -102,6 +102,7 @@ const TABLE: &[Row] = &[
             "session::Purpose",
             "session::Room",
             "store::DirectoryPlace",
+            "store::abandon_inherited",
             "store::after_fork",
             "store::before_fork",
             "token::PinState",

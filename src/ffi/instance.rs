@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::host::OsEnvironment;
 use crate::log::{Level, Log, LogTarget, Logger};
 use crate::module::Module;
-use crate::store::DirectoryPlace;
+use crate::store::{DirectoryPlace, abandon_inherited};
 use crate::token::Surroundings;
 use arc_swap::{ArcSwapOption, Guard};
 use std::sync::Arc;
@@ -97,7 +97,7 @@ pub fn initialize(mutex: Option<ApplicationMutex>) -> Result<()> {
             return Err(Error::CryptokiAlreadyInitialized);
         }
         // First of all: what the parent has open cannot be opened here before.
-        present.module.abandon();
+        abandon_inherited();
     }
     let new = Arc::new(Instance::new(mutex)?);
     if !replace(&before, Some(new)) {

@@ -34,14 +34,6 @@ impl Slot {
     fn new(id: SlotId) -> Self {
         Self { id, state: Mutex::default() }
     }
-
-    pub fn abandon(&self) {
-        if let Some(state) = self.state.try_lock()
-            && let Some(token) = &state.token
-        {
-            token.store().abandon();
-        }
-    }
 }
 
 /// What `C_GetSlotInfo` tells.

@@ -280,9 +280,6 @@ impl Store for MemoryStore {
     fn is_writable(&self) -> bool {
         true
     }
-
-    /// Nothing is shared with the parent, so there is nothing to let go.
-    fn abandon(&self) {}
 }
 
 struct Counted<'s> {

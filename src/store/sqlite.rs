@@ -17,6 +17,7 @@
 
 mod attempts;
 mod failure;
+mod handles;
 mod presence;
 pub(super) mod process;
 mod records;
@@ -34,19 +35,16 @@ use crate::entropy::{self, Entropy};
 use crate::error::{Error, Result};
 use crate::types::{SlotId, Ulong};
 use failure::At;
+use handles::Handles;
 use parking_lot::{Mutex, MutexGuard};
 use presence::Presences;
 use process::{Claim, Inside};
 use records::Snapshot;
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::File;
-use std::mem::ManuallyDrop;
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(super) const DATABASE: &str = "token.db";
 pub(super) const GENERATION_FILE: &str = "generation";
@@ -71,19 +69,11 @@ pub struct SqliteStore {
     database: PathBuf,
     slot: SlotId,
     writable: bool,
-    reader: Mutex<Option<Connection>>,
-    /// Who of this store's threads waits for the writer's lock, or has it. Apart from
-    /// `writer`, so that a fork meanwhile finds that one free.
-    turn: Mutex<()>,
-    writer: Mutex<Option<Connection>>,
     noticing: Noticing,
-    /// Open on a writable store. Closed by hand: never in a child that has abandoned
-    /// the store, where the numbers may be somebody else's.
-    writers_file: ManuallyDrop<Option<File>>,
-    attempts_file: ManuallyDrop<Option<File>>,
-    presences: Arc<Presences>,
-    claim: Mutex<Option<Arc<Claim>>>,
-    abandoned: AtomicBool,
+    /// Who of this store's threads waits for the writer's lock, or has it. Apart from
+    /// the writing connection, so that a fork meanwhile finds that one free.
+    turn: Mutex<()>,
+    handles: Arc<Handles>,
 }
 
 impl SqliteStore {
@@ -109,6 +99,8 @@ impl SqliteStore {
             return Err(process::unsound(&database));
         }
         let writable = files::may_write(directory) && files::may_write(&database);
+        // From here on a fork must find what is open registered.
+        let inside = Inside::enter();
         let claim = Claim::new(&database, &directory.join(COPIES_FILE), writable)?;
         let lock_file = |name: &str| {
             let path = directory.join(name);
@@ -118,40 +110,33 @@ impl SqliteStore {
         let writers_file = if writable { Some(lock_file(WRITERS_FILE)?) } else { None };
         let attempts_file = if writable { Some(lock_file(ATTEMPTS_FILE)?) } else { None };
         let noticing = open_page(directory, writers_file.as_ref(), entropy)?;
-        let mut store = Self {
+        let presences = Presences::new(directory.join(PRESENCE_FILE), writable);
+        let store = Self {
             path: directory.into(),
             slot: slot_id(slot),
             writable,
-            reader: Mutex::new(None),
-            turn: Mutex::new(()),
-            writer: Mutex::new(None),
             noticing,
-            writers_file: ManuallyDrop::new(writers_file),
-            attempts_file: ManuallyDrop::new(attempts_file),
-            presences: Presences::new(directory.join(PRESENCE_FILE), writable),
-            claim: Mutex::new(Some(claim)),
-            abandoned: AtomicBool::new(false),
+            turn: Mutex::new(()),
+            handles: Handles::register(claim, writers_file, attempts_file, presences),
             database,
         };
-        store.connect()?;
+        if store.connect()? < schema::STEPS.len() {
+            store.migrate(schema::STEPS, inside)?;
+        }
         Ok(store)
     }
 
-    /// Opens the reading connection and brings the schema up to date.
-    fn connect(&mut self) -> Result<()> {
-        let _inside = Inside::enter();
+    /// Opens the reading connection; the schema's version.
+    fn connect(&self) -> Result<usize> {
         let connection = open_database(&self.database, self.writable)?;
         schema::configure(&connection, false).at(&self.database, "set up")?;
         let version = schema::version(&connection, &self.database, self.slot)?;
-        *self.reader.get_mut() = Some(connection);
-        if version < schema::STEPS.len() {
-            self.migrate(schema::STEPS)?;
-        }
-        Ok(())
+        *self.handles.reader.lock() = Some(connection);
+        Ok(version)
     }
 
-    fn migrate(&self, steps: &[schema::Step]) -> Result<()> {
-        let writing = self.begin()?;
+    fn migrate(&self, steps: &[schema::Step], inside: Inside) -> Result<()> {
+        let writing = self.begin(inside)?;
         let connection = writing.connection()?;
         // Read again under the lock: another process may have been first.
         let version = schema::version(connection, &self.database, self.slot)?;
@@ -204,14 +189,17 @@ impl SqliteStore {
     }
 
     fn attempts_file(&self) -> Result<&File> {
-        self.attempts_file.as_ref().ok_or_else(|| Error::StoreReadOnly(self.database.clone()))
+        self.handles
+            .attempts_file
+            .as_ref()
+            .ok_or_else(|| Error::StoreReadOnly(self.database.clone()))
     }
 
     /// Runs `look` on one state of the store.
     fn read<T>(&self, look: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
         self.check_alive()?;
         let _inside = Inside::enter();
-        let guard = self.reader.lock();
+        let guard = self.handles.reader.lock();
         let connection = guard.as_ref().ok_or_else(|| self.gone())?;
         let transaction = Transaction::begin(connection, &self.database, "BEGIN")?;
         let answer = look(&Snapshot { connection, path: &self.database })?;
@@ -220,21 +208,20 @@ impl SqliteStore {
     }
 
     /// Waits for the writer's lock and begins a transaction.
-    fn begin(&self) -> Result<Writing<'_>> {
-        let Some(writers_file) = self.writers_file.as_ref() else {
+    fn begin(&self, inside: Inside) -> Result<Writing<'_>> {
+        let Some(writers_file) = self.handles.writers_file.as_ref() else {
             return Err(Error::StoreReadOnly(self.database.clone()));
         };
-        let inside = Inside::enter();
         let turn = self.turn.lock();
         // Before the file is touched: its number may be somebody else's by now.
-        if self.abandoned.load(Ordering::SeqCst) {
+        if self.handles.is_abandoned() {
             return Err(self.gone());
         }
         let queue = Queue::join(writers_file).map_err(|error| {
             Error::io(&self.path.join(WRITERS_FILE), "wait for other writers", &error)
         })?;
         self.check_alive()?;
-        let mut guard = self.writer.lock();
+        let mut guard = self.handles.writer.lock();
         if guard.is_none() {
             let connection = open_database(&self.database, true)?;
             schema::configure(&connection, true).at(&self.database, "set up")?;
@@ -253,7 +240,7 @@ impl SqliteStore {
     /// SQLite's own notion of change, for read-only stores without a page.
     fn ask(&self, incarnation: u64) -> Generation {
         let _inside = Inside::enter();
-        let guard = self.reader.lock();
+        let guard = self.handles.reader.lock();
         let version = guard.as_ref().and_then(|connection| {
             let mut statement = connection.prepare_cached("PRAGMA data_version").ok()?;
             statement.query_row((), |row| row.get::<_, u32>(0)).ok()
@@ -425,7 +412,7 @@ impl Store for SqliteStore {
         &self,
         change: &mut dyn FnMut(&dyn Reader) -> Result<Vec<Change>>,
     ) -> Result<Sequence> {
-        let writing = self.begin()?;
+        let writing = self.begin(Inside::enter())?;
         let state = writing.snapshot()?;
         let batch = change(&state)?;
         if batch.is_empty() {
@@ -457,75 +444,23 @@ impl Store for SqliteStore {
 
     fn present(&self) -> Result<Option<Box<dyn Presence>>> {
         self.check_alive()?;
-        self.presences.enter(false)
+        let _inside = Inside::enter();
+        self.handles.presences.enter(false)
     }
 
     fn alone(&self) -> Result<Option<Box<dyn Presence>>> {
         self.check_alive()?;
-        self.presences.enter(true)
+        let _inside = Inside::enter();
+        self.handles.presences.enter(true)
     }
 
     fn is_writable(&self) -> bool {
         self.writable
     }
-
-    /// Closes the inherited connections if no thread was inside SQLite when the
-    /// process forked, which makes the token usable in the child: the locks are not
-    /// inherited, so closing an idle connection gives up nothing of the parent's, and
-    /// it is told not to write the log back. If one was inside, all is leaked, and
-    /// this process and its children are refused every token from then on.
-    fn abandon(&self) {
-        if self.abandoned.swap(true, Ordering::SeqCst) {
-            return;
-        }
-        self.presences.abandon();
-        for file in [self.writers_file.as_ref(), self.attempts_file.as_ref()].into_iter().flatten()
-        {
-            // By number, because `self` is only borrowed; `drop` leaves them alone.
-            let _ = nix::unistd::close(file.as_raw_fd());
-        }
-        if !process::is_sqlite_sound() {
-            return;
-        }
-        for connection in [&self.reader, &self.writer] {
-            let Some(mut guard) = connection.try_lock() else { return };
-            if let Some(connection) = guard.take() {
-                let option = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-                if !matches!(connection.set_db_config(option, true), Ok(true)) {
-                    // Leaked with its claim, so that the child is refused the file.
-                    std::mem::forget(connection);
-                    return;
-                }
-                drop(connection);
-            }
-        }
-        if let Some(mut claim) = self.claim.try_lock() {
-            claim.take();
-        }
-    }
 }
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        if self.abandoned.load(Ordering::SeqCst) {
-            // What is left could not be closed safely.
-            std::mem::forget(self.reader.get_mut().take());
-            std::mem::forget(self.writer.get_mut().take());
-            std::mem::forget(self.claim.get_mut().take());
-            return;
-        }
-        let _inside = Inside::enter();
-        // Before the claim and the lock files go.
-        drop(self.writer.get_mut().take());
-        drop(self.reader.get_mut().take());
-        drop(self.claim.get_mut().take());
-        drop(ManuallyDrop::into_inner(std::mem::replace(
-            &mut self.writers_file,
-            ManuallyDrop::new(None),
-        )));
-        drop(ManuallyDrop::into_inner(std::mem::replace(
-            &mut self.attempts_file,
-            ManuallyDrop::new(None),
-        )));
+        self.handles.close();
     }
 }

@@ -12,7 +12,7 @@
 //!   from the process; the stores of one copy share the claim.
 //! - A forked child inherits the table but not the locks. It may open a file
 //!   again only after every inherited connection to it was closed (closing is
-//!   harmless while the connection is idle, see `SqliteStore::abandon`), and not at
+//!   harmless while the connection is idle, see [`abandon_inherited`]), and not at
 //!   all when some thread was inside SQLite at the moment of the fork: that
 //!   thread's mutexes stay locked in the child for ever. So a fork waits until
 //!   nobody is inside, and nobody enters until it is over: [`before_fork`] and
@@ -20,6 +20,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::handles::Handles;
 use crate::error::{Error, Result};
 use crate::store::files;
 use arc_swap::ArcSwapOption;
@@ -34,6 +35,10 @@ use std::time::Duration;
 /// in the middle of a change must still be able to read it.
 static CLAIMS: ArcSwapOption<Vec<Weak<Claim>>> = ArcSwapOption::const_empty();
 
+/// What this process has open, and what it has inherited. Swapped, never locked,
+/// for the same reason.
+static OPEN: ArcSwapOption<Vec<Arc<Handles>>> = ArcSwapOption::const_empty();
+
 /// How many threads are inside SQLite, or about to be.
 static INSIDE: AtomicU64 = AtomicU64::new(0);
 
@@ -41,9 +46,10 @@ static INSIDE: AtomicU64 = AtomicU64::new(0);
 static FORKING: AtomicU64 = AtomicU64::new(0);
 
 /// How long a fork waits for those inside, and those who would enter for a fork,
-/// at most: two seconds. A thread that is stopped inside must not stop the
-/// application's forks for ever; its child is then refused its tokens.
-const FORK_TRIES: u32 = 20_000;
+/// at most: about ten seconds. A slow disk must not spoil a child; a thread that is
+/// stopped inside must not stop the application's forks for ever; its child is then
+/// refused its tokens.
+const FORK_TRIES: u32 = 100_000;
 const FORK_PAUSE: Duration = Duration::from_micros(100);
 
 /// What the first [`is_sqlite_sound`] of this process found: its process id, doubled,
@@ -136,6 +142,36 @@ pub(super) fn process_byte() -> u64 {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
     hash >> 2
+}
+
+/// Registers what is being opened. The caller is [`Inside`].
+pub(super) fn remember(handles: &Arc<Handles>) {
+    OPEN.rcu(|open| {
+        let open = open.iter().flat_map(|open| open.iter()).chain([handles]);
+        Some(Arc::new(open.cloned().collect::<Vec<_>>()))
+    });
+}
+
+/// Takes `handles` from the register.
+pub(super) fn forget(handles: &Arc<Handles>) {
+    OPEN.rcu(|open| {
+        let open = open.iter().flat_map(|open| open.iter());
+        let others = open.filter(|other| !Arc::ptr_eq(other, handles));
+        Some(Arc::new(others.cloned().collect::<Vec<_>>()))
+    });
+}
+
+/// To be called in the child of a `fork` before it opens a token: lets go of what
+/// the child must not keep of its parent's stores (presence) and touches nothing
+/// that the parent still uses. Those stores answer with errors from then on. If a
+/// thread was at work in one when the process forked, this process can open no
+/// token, and is told so.
+pub fn abandon_inherited() {
+    let open = OPEN.load_full();
+    for handles in open.iter().flat_map(|open| open.iter()).filter(|open| open.is_inherited()) {
+        handles.abandon();
+        forget(handles);
+    }
 }
 
 /// A thread is inside SQLite while this lives.

@@ -20,7 +20,7 @@ fn open(directory: &tempfile::TempDir) -> Result<SqliteStore> {
 /// The virtual machine's steps that `look` costs in the statements of a look-up.
 fn steps(store: &SqliteStore, look: impl Fn(&SqliteStore)) -> i32 {
     let count = |store: &SqliteStore| -> i32 {
-        let guard = store.reader.lock();
+        let guard = store.handles.reader.lock();
         let statements = [records::GET, records::BY_NUMBER, records::IN_ORDER, records::BY_TAG];
         let steps = statements.iter().map(|sql| {
             let statement = guard.as_ref().unwrap().prepare_cached(sql).unwrap();
@@ -67,7 +67,7 @@ fn a_look_up_costs_the_same_however_many_records_there_are() {
 fn every_look_up_uses_its_index() {
     let directory = directory();
     let store = store(&place(directory.path()), &directory);
-    let guard = store.reader.lock();
+    let guard = store.handles.reader.lock();
     let plan = |sql: &str| -> String {
         let mut statement =
             guard.as_ref().unwrap().prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -117,7 +117,7 @@ fn the_log_of_changes_stays_short() {
     assert_eq!(store.changes(Sequence(3)).unwrap(), Changes::Everything { now: Sequence(4) });
     commit(&store, &batch(40_000, 1)).unwrap();
     assert!(matches!(store.changes(Sequence(4)).unwrap(), Changes::Records { .. }));
-    let guard = store.reader.lock();
+    let guard = store.handles.reader.lock();
     let count = |sql| guard.as_ref().unwrap().query_row(sql, (), |row| row.get::<_, i64>(0));
     assert_eq!(count("SELECT count(*) FROM changes"), count("SELECT log_rows FROM meta"));
 }
@@ -129,7 +129,7 @@ fn a_full_disk_refuses_the_commit_and_nothing_else() {
     commit(&store, &[put("one", 0, b"", &[])]).unwrap();
     let generation = store.generation();
     let limit = |pages: u32| {
-        let guard = store.writer.lock();
+        let guard = store.handles.writer.lock();
         guard.as_ref().unwrap().pragma_update(None, "max_page_count", pages).unwrap();
     };
     limit(1);
@@ -147,7 +147,7 @@ fn a_foreign_program_s_lock_is_waited_for_and_then_named() {
     let directory = directory();
     let store = store(&place(directory.path()), &directory);
     commit(&store, &[put("one", 0, b"", &[])]).unwrap();
-    let guard = store.writer.lock();
+    let guard = store.handles.writer.lock();
     guard.as_ref().unwrap().busy_timeout(std::time::Duration::from_millis(1)).unwrap();
     drop(guard);
     // Through the same copy of SQLite, as a careless thread of this process would.
@@ -185,12 +185,12 @@ fn an_older_schema_is_migrated_whole_or_not_at_all() {
     let failing: &[schema::Step] = &[schema::STEPS[0], |connection| {
         connection.execute_batch("CREATE TABLE second (x); SELECT * FROM absent")
     }];
-    assert!(matches!(store.migrate(failing), Err(Error::StoreIo { .. })));
+    assert!(matches!(store.migrate(failing, Inside::enter()), Err(Error::StoreIo { .. })));
     commit(&store, &[put("one", 0, b"", &[])]).unwrap();
     let steps: &[schema::Step] =
         &[schema::STEPS[0], |connection| connection.execute_batch("CREATE TABLE second (x)")];
-    store.migrate(steps).unwrap();
-    let guard = store.reader.lock();
+    store.migrate(steps, Inside::enter()).unwrap();
+    let guard = store.handles.reader.lock();
     let version = guard.as_ref().unwrap().query_row("PRAGMA user_version", (), |row| row.get(0));
     assert_eq!(version, Ok(2));
     drop(guard);
@@ -215,7 +215,7 @@ fn connections_are_set_up_as_promised() {
     let directory = directory();
     let store = store(&place(directory.path()), &directory);
     commit(&store, &[put("one", 0, b"", &[])]).unwrap();
-    for (connection, query_only) in [(&store.reader, 1), (&store.writer, 0)] {
+    for (connection, query_only) in [(&store.handles.reader, 1), (&store.handles.writer, 0)] {
         let guard = connection.lock();
         let setting = |name: &str| -> i64 {
             guard
@@ -241,14 +241,14 @@ fn an_abandoned_store_answers_with_errors_and_closes_nothing_twice() {
     let store = store(&place(directory.path()), &directory);
     commit(&store, &[put("one", 0, b"", &[])]).unwrap();
     let present = store.present().unwrap().unwrap();
-    store.abandon();
+    store.handles.abandon();
     // The descriptors' numbers are given out again, here or to another test.
     let path = directory.path().join("other");
     let others: Vec<_> = (0..8).map(|_| files::open(&path, true).unwrap()).collect();
     assert!(matches!(store.sequence(), Err(Error::StoreIo { .. })));
     assert!(matches!(commit(&store, &[]), Err(Error::StoreIo { .. })));
     assert!(matches!(store.reserve(&id("user"), 3).err(), Some(Error::StoreIo { .. })));
-    store.abandon();
+    store.handles.abandon();
     drop(present);
     drop(store);
     for other in &others {

@@ -353,7 +353,7 @@ fn fork_and_go_on(parents: &DirectoryPlace, path: &Path) {
         drop(to_child.take());
         // Refused as long as the inherited connections are open.
         assert!(matches!(place(path).open(0).err(), Some(Error::StoreIo { .. })));
-        store.abandon();
+        abandon_inherited();
         let anew = place(path).open(0).unwrap();
         commit(&*anew, &[put("child", 0, b"", &[])]).unwrap();
         assert!(anew.alone().unwrap().is_none(), "the parent is still present");
@@ -381,7 +381,7 @@ fn fork_amid_a_commit(parents: &DirectoryPlace, path: &Path) {
     let mut child = None;
     let committed = store.write(&mut |_| {
         child = Some(in_child(|| {
-            store.abandon();
+            abandon_inherited();
             assert!(matches!(place(path).open(0).err(), Some(Error::StoreIo { .. })));
             // Nor anything else that SQLite would have to do.
             assert!(matches!(place(path).create(1, vec![]).err(), Some(Error::StoreIo { .. })));

@@ -168,10 +168,6 @@ impl Store for Wrapped {
     fn is_writable(&self) -> bool {
         !self.is_read_only() && self.store.is_writable()
     }
-
-    fn abandon(&self) {
-        self.store.abandon();
-    }
 }
 
 struct Uncounted;

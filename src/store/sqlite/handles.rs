@@ -1,0 +1,130 @@
+//! What an open store has of the operating system: connections, lock files, the
+//! claim. Registered for the whole process, because the child of a `fork` must
+//! close all of it whoever owned it, and must not need a lock for that which
+//! a thread of its parent may have held.
+
+#![forbid(unsafe_code)]
+
+use super::presence::Presences;
+use super::process::{self, Claim, Inside};
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use std::fs::File;
+use std::mem::ManuallyDrop;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The handles of one store, from its opening until it is dropped.
+#[derive(Debug)]
+pub(super) struct Handles {
+    pub reader: Mutex<Option<Connection>>,
+    pub writer: Mutex<Option<Connection>>,
+    /// Open on a writable store. Closed by hand: never in a child that has abandoned
+    /// the store, where the numbers may be somebody else's.
+    pub writers_file: ManuallyDrop<Option<File>>,
+    pub attempts_file: ManuallyDrop<Option<File>>,
+    pub presences: Arc<Presences>,
+    claim: Mutex<Option<Arc<Claim>>>,
+    pid: u32,
+    abandoned: AtomicBool,
+}
+
+impl Handles {
+    /// Those of a store that is being opened. The caller is [`Inside`].
+    pub fn register(
+        claim: Arc<Claim>,
+        writers_file: Option<File>,
+        attempts_file: Option<File>,
+        presences: Arc<Presences>,
+    ) -> Arc<Self> {
+        let handles = Arc::new(Self {
+            reader: Mutex::new(None),
+            writer: Mutex::new(None),
+            writers_file: ManuallyDrop::new(writers_file),
+            attempts_file: ManuallyDrop::new(attempts_file),
+            presences,
+            claim: Mutex::new(Some(claim)),
+            pid: std::process::id(),
+            abandoned: AtomicBool::new(false),
+        });
+        process::remember(&handles);
+        handles
+    }
+
+    /// Whether this is the child of a fork, and has let go.
+    pub fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::SeqCst)
+    }
+
+    /// Whether a parent of this process opened the store.
+    pub fn is_inherited(&self) -> bool {
+        self.pid != std::process::id()
+    }
+
+    /// Ends the use of the store, whose last owner calls this.
+    pub fn close(self: &Arc<Self>) {
+        if self.is_inherited() {
+            self.abandon();
+        }
+        let _inside = Inside::enter();
+        if !self.is_abandoned() {
+            // Before the claim and the lock files go.
+            drop(self.writer.lock().take());
+            drop(self.reader.lock().take());
+            drop(self.claim.lock().take());
+        }
+        process::forget(self);
+    }
+
+    /// Closes the inherited connections if no thread was inside SQLite when the
+    /// process forked, which makes the token usable in the child: the locks are not
+    /// inherited, so closing an idle connection gives up nothing of the parent's, and
+    /// it is told not to write the log back. If one was inside, all is leaked, and
+    /// this process and its children are refused every token from then on.
+    pub fn abandon(&self) {
+        if self.abandoned.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        self.presences.abandon();
+        for file in [self.writers_file.as_ref(), self.attempts_file.as_ref()].into_iter().flatten()
+        {
+            // By number, because `self` is only borrowed; `drop` leaves them alone.
+            let _ = nix::unistd::close(file.as_raw_fd());
+        }
+        if !process::is_sqlite_sound() {
+            return;
+        }
+        for connection in [&self.reader, &self.writer] {
+            let Some(mut guard) = connection.try_lock() else { return };
+            if let Some(connection) = guard.take() {
+                let option = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+                if !matches!(connection.set_db_config(option, true), Ok(true)) {
+                    // Leaked with its claim, so that the child is refused the file.
+                    std::mem::forget(connection);
+                    return;
+                }
+                drop(connection);
+            }
+        }
+        if let Some(mut claim) = self.claim.try_lock() {
+            claim.take();
+        }
+    }
+}
+
+impl Drop for Handles {
+    fn drop(&mut self) {
+        if self.is_abandoned() {
+            // What is left could not be closed safely.
+            std::mem::forget(self.reader.get_mut().take());
+            std::mem::forget(self.writer.get_mut().take());
+            std::mem::forget(self.claim.get_mut().take());
+            return;
+        }
+        for file in [&mut self.writers_file, &mut self.attempts_file] {
+            drop(file.take());
+        }
+    }
+}
