@@ -120,8 +120,11 @@ impl SqliteStore {
             handles: Handles::register(claim, writers_file, attempts_file, presences),
             database,
         };
-        if store.connect()? < schema::STEPS.len() {
-            store.migrate(schema::STEPS, inside)?;
+        let version = store.connect();
+        // Before the store, which enters by itself to be closed.
+        drop(inside);
+        if version? < schema::STEPS.len() {
+            store.migrate(schema::STEPS)?;
         }
         Ok(store)
     }
@@ -135,8 +138,8 @@ impl SqliteStore {
         Ok(version)
     }
 
-    fn migrate(&self, steps: &[schema::Step], inside: Inside) -> Result<()> {
-        let writing = self.begin(inside)?;
+    fn migrate(&self, steps: &[schema::Step]) -> Result<()> {
+        let writing = self.begin()?;
         let connection = writing.connection()?;
         // Read again under the lock: another process may have been first.
         let version = schema::version(connection, &self.database, self.slot)?;
@@ -208,10 +211,11 @@ impl SqliteStore {
     }
 
     /// Waits for the writer's lock and begins a transaction.
-    fn begin(&self, inside: Inside) -> Result<Writing<'_>> {
+    fn begin(&self) -> Result<Writing<'_>> {
         let Some(writers_file) = self.handles.writers_file.as_ref() else {
             return Err(Error::StoreReadOnly(self.database.clone()));
         };
+        let inside = Inside::enter();
         let turn = self.turn.lock();
         // Before the file is touched: its number may be somebody else's by now.
         if self.handles.is_abandoned() {
@@ -412,7 +416,7 @@ impl Store for SqliteStore {
         &self,
         change: &mut dyn FnMut(&dyn Reader) -> Result<Vec<Change>>,
     ) -> Result<Sequence> {
-        let writing = self.begin(Inside::enter())?;
+        let writing = self.begin()?;
         let state = writing.snapshot()?;
         let batch = change(&state)?;
         if batch.is_empty() {

@@ -9,7 +9,6 @@
 #![forbid(unsafe_code)]
 
 use super::failure::At;
-use super::process::Inside;
 use super::records::{Snapshot, signed, unsigned};
 use super::{ATTEMPTS_FILE, SqliteStore};
 use crate::error::{Error, Result};
@@ -127,7 +126,7 @@ impl SqliteStore {
 
     /// One try under the writer's lock; `None` when open reservations are in the way.
     fn try_reserve(&self, credential: &RecordId, limit: u32) -> Result<Option<Counted<'_>>> {
-        let writing = self.begin(Inside::enter())?;
+        let writing = self.begin()?;
         let state = writing.snapshot()?;
         let standing = self.standing(&state, credential)?;
         let failures = standing.counted();
@@ -160,7 +159,7 @@ impl SqliteStore {
     }
 
     pub(super) fn forget_failures(&self, credential: &RecordId) -> Result<()> {
-        let writing = self.begin(Inside::enter())?;
+        let writing = self.begin()?;
         self.forget(&writing.snapshot()?, credential)?;
         writing.commit()
     }
@@ -226,7 +225,7 @@ impl<'s> Counted<'s> {
 
     fn settle(&mut self, change: impl FnOnce(&Snapshot<'_>) -> Result<()>) -> Result<()> {
         let settled = || {
-            let writing = self.store.begin(Inside::enter())?;
+            let writing = self.store.begin()?;
             let state = writing.snapshot()?;
             // When the store was cleared meanwhile, this attempt is nobody's anymore.
             if settle(&state, self.number)? {

@@ -185,11 +185,11 @@ fn an_older_schema_is_migrated_whole_or_not_at_all() {
     let failing: &[schema::Step] = &[schema::STEPS[0], |connection| {
         connection.execute_batch("CREATE TABLE second (x); SELECT * FROM absent")
     }];
-    assert!(matches!(store.migrate(failing, Inside::enter()), Err(Error::StoreIo { .. })));
+    assert!(matches!(store.migrate(failing), Err(Error::StoreIo { .. })));
     commit(&store, &[put("one", 0, b"", &[])]).unwrap();
     let steps: &[schema::Step] =
         &[schema::STEPS[0], |connection| connection.execute_batch("CREATE TABLE second (x)")];
-    store.migrate(steps, Inside::enter()).unwrap();
+    store.migrate(steps).unwrap();
     let guard = store.handles.reader.lock();
     let version = guard.as_ref().unwrap().query_row("PRAGMA user_version", (), |row| row.get(0));
     assert_eq!(version, Ok(2));
