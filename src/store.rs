@@ -221,6 +221,19 @@ pub trait Reservation {
     fn fail(self: Box<Self>) -> Result<Attempts>;
 }
 
+/// An attempt on a store that is not writable, which counts nothing.
+pub(crate) struct Uncounted;
+
+impl Reservation for Uncounted {
+    fn succeed(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+
+    fn fail(self: Box<Self>) -> Result<Attempts> {
+        Ok(Attempts::default())
+    }
+}
+
 /// Keeps `C_InitToken` away (shared) or everybody else (exclusive) until dropped.
 pub trait Presence: Send + Sync {}
 

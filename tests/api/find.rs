@@ -1,6 +1,6 @@
 //! PKCS#11 3.2 §5.7.7 to §5.7.9: searches.
 
-use crate::api::templates::data;
+use crate::api::templates::{KEY_ATTRIBUTES, data};
 use crate::common::*;
 use cryptoki_sys::*;
 use std::collections::HashSet;
@@ -125,34 +125,7 @@ fn flags_can_be_searched_for(w: &World) {
 /// What C_GetAttributeValue gives, C_FindObjectsInit matches.
 fn every_attribute_that_can_be_read_can_be_searched_for(w: &World) {
     let s = w.user();
-    let mut all = vec![
-        CKA_CLASS,
-        CKA_TOKEN,
-        CKA_PRIVATE,
-        CKA_LABEL,
-        CKA_MODIFIABLE,
-        CKA_COPYABLE,
-        CKA_DESTROYABLE,
-        CKA_KEY_TYPE,
-        CKA_ID,
-        CKA_DERIVE,
-        CKA_LOCAL,
-        CKA_KEY_GEN_MECHANISM,
-        CKA_SENSITIVE,
-        CKA_ENCRYPT,
-        CKA_DECRYPT,
-        CKA_SIGN,
-        CKA_VERIFY,
-        CKA_WRAP,
-        CKA_UNWRAP,
-        CKA_EXTRACTABLE,
-        CKA_ALWAYS_SENSITIVE,
-        CKA_NEVER_EXTRACTABLE,
-        CKA_CHECK_VALUE,
-        CKA_WRAP_WITH_TRUSTED,
-        CKA_TRUSTED,
-        CKA_VALUE_LEN,
-    ];
+    let mut all = KEY_ATTRIBUTES.to_vec();
     if !w.is_reference() {
         all.extend([CKA_UNIQUE_ID, CKA_START_DATE, CKA_END_DATE, CKA_ALLOWED_MECHANISMS]);
     }

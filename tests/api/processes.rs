@@ -1,6 +1,6 @@
 //! What outlives C_Finalize, what other processes see, and fork.
 
-use crate::api::templates::public_token_data;
+use crate::api::templates::{KEY_ATTRIBUTES, public_token_data};
 use crate::common::*;
 use cryptoki_sys::*;
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -93,31 +93,7 @@ fn session_objects_do_not_outlive_finalise(w: &World) {
 
 /// Every attribute of a key, from one start to the next.
 fn attributes_outlive_finalise(w: &World) {
-    let all = [
-        CKA_CLASS,
-        CKA_TOKEN,
-        CKA_PRIVATE,
-        CKA_LABEL,
-        CKA_MODIFIABLE,
-        CKA_COPYABLE,
-        CKA_DESTROYABLE,
-        CKA_KEY_TYPE,
-        CKA_ID,
-        CKA_DERIVE,
-        CKA_LOCAL,
-        CKA_KEY_GEN_MECHANISM,
-        CKA_SENSITIVE,
-        CKA_SIGN,
-        CKA_VERIFY,
-        CKA_EXTRACTABLE,
-        CKA_ALWAYS_SENSITIVE,
-        CKA_NEVER_EXTRACTABLE,
-        CKA_CHECK_VALUE,
-        CKA_VALUE_LEN,
-        CKA_WRAP_WITH_TRUSTED,
-        CKA_TRUSTED,
-        CKA_ALLOWED_MECHANISMS,
-    ];
+    let all = [&KEY_ATTRIBUTES[..], &[CKA_ALLOWED_MECHANISMS]].concat();
     let s = w.user();
     let template = key("key").and(&template![
         CKA_ID => [1, 2],
@@ -133,7 +109,9 @@ fn attributes_outlive_finalise(w: &World) {
         CKA_VERIFY => false,
     ];
     let generated = s.generate(CKM_GENERIC_SECRET_KEY_GEN, &generated).unwrap();
-    let read = |s: &Session<'_>, object| all.map(|attribute| s.get(object, attribute));
+    let read = |s: &Session<'_>, object| -> Vec<_> {
+        all.iter().map(|attribute| s.get(object, *attribute)).collect()
+    };
     let before = [read(&s, made), read(&s, generated)];
     let s = restart(w);
     assert_eq!([read(&s, named(&s, "key")), read(&s, named(&s, "generated"))], before);

@@ -48,3 +48,33 @@ pub fn data(label: &str) -> Template {
 pub fn public_token_data(label: &str) -> Template {
     data(label).with(CKA_TOKEN, true).with(CKA_PRIVATE, false)
 }
+
+/// The attributes of a secret key that SoftHSM2 gives and searches for too.
+pub const KEY_ATTRIBUTES: [CK_ATTRIBUTE_TYPE; 26] = [
+    CKA_CLASS,
+    CKA_TOKEN,
+    CKA_PRIVATE,
+    CKA_LABEL,
+    CKA_MODIFIABLE,
+    CKA_COPYABLE,
+    CKA_DESTROYABLE,
+    CKA_KEY_TYPE,
+    CKA_ID,
+    CKA_DERIVE,
+    CKA_LOCAL,
+    CKA_KEY_GEN_MECHANISM,
+    CKA_SENSITIVE,
+    CKA_ENCRYPT,
+    CKA_DECRYPT,
+    CKA_SIGN,
+    CKA_VERIFY,
+    CKA_WRAP,
+    CKA_UNWRAP,
+    CKA_EXTRACTABLE,
+    CKA_ALWAYS_SENSITIVE,
+    CKA_NEVER_EXTRACTABLE,
+    CKA_CHECK_VALUE,
+    CKA_WRAP_WITH_TRUSTED,
+    CKA_TRUSTED,
+    CKA_VALUE_LEN,
+];

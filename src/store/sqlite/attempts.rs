@@ -12,7 +12,7 @@ use super::failure::At;
 use super::records::{Snapshot, signed, unsigned};
 use super::{ATTEMPTS_FILE, SqliteStore};
 use crate::error::{Error, Result};
-use crate::store::{Attempts, RecordId, Reservation, files};
+use crate::store::{Attempts, RecordId, Reservation, Uncounted, files};
 use rusqlite::OptionalExtension;
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -186,19 +186,6 @@ fn settle(state: &Snapshot<'_>, number: u64) -> Result<bool> {
     let mut statement = state.statement(SETTLE)?;
     let gone = statement.execute([signed(number)]).at(state.path, "settle a reservation")?;
     Ok(gone > 0)
-}
-
-/// An attempt on a store that cannot count it.
-struct Uncounted;
-
-impl Reservation for Uncounted {
-    fn succeed(self: Box<Self>) -> Result<()> {
-        Ok(())
-    }
-
-    fn fail(self: Box<Self>) -> Result<Attempts> {
-        Ok(Attempts::default())
-    }
 }
 
 struct Counted<'s> {

@@ -4,7 +4,7 @@
 use super::*;
 use crate::store::{
     Attempts, Changes, Cursor, Generation, Kind, Page, Presence, Reader, Record, Reservation,
-    Sequence, Tag,
+    Sequence, Tag, Uncounted,
 };
 use parking_lot::Mutex;
 use std::sync::atomic::AtomicBool;
@@ -167,17 +167,5 @@ impl Store for Wrapped {
 
     fn is_writable(&self) -> bool {
         !self.is_read_only() && self.store.is_writable()
-    }
-}
-
-struct Uncounted;
-
-impl Reservation for Uncounted {
-    fn succeed(self: Box<Self>) -> Result<()> {
-        Ok(())
-    }
-
-    fn fail(self: Box<Self>) -> Result<Attempts> {
-        Ok(Attempts::default())
     }
 }
