@@ -231,7 +231,7 @@ impl Token {
         self.slot
     }
 
-    /// The store, for presence and for leaving after a `fork`.
+    /// The store, for presence.
     #[must_use]
     pub fn store(&self) -> &dyn Store {
         &*self.store

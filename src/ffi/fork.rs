@@ -32,7 +32,8 @@ pub fn watch() -> Result<()> {
 }
 
 unsafe extern "C" fn prepare() {
-    before_fork();
+    // The fork goes on in any case; the child asks for itself.
+    let _ = before_fork();
 }
 
 unsafe extern "C" fn parent() {

@@ -48,10 +48,10 @@ impl Instance {
         for notice in &config.notices {
             log.record(notice.level, format_args!("{}", notice.text));
         }
+        fork::watch()?;
         let module = Self::open(&config, clock).inspect_err(|error| {
             log.record(Level::Error, format_args!("C_Initialize: {error}"));
         })?;
-        fork::watch()?;
         let process = ForkWord::new()?;
         Ok(Self { module, log, mutex, process, failed: AtomicBool::new(false) })
     }
@@ -92,13 +92,12 @@ pub fn current() -> Result<Guard<Option<Arc<Instance>>>> {
 /// parent's instance is left alone and replaced.
 pub fn initialize(mutex: Option<ApplicationMutex>) -> Result<()> {
     let before = INSTANCE.load_full();
-    if let Some(present) = &before {
-        if present.process.is_ours() {
-            return Err(Error::CryptokiAlreadyInitialized);
-        }
-        // First of all: what the parent has open cannot be opened here before.
-        abandon_inherited();
+    if before.as_ref().is_some_and(|present| present.process.is_ours()) {
+        return Err(Error::CryptokiAlreadyInitialized);
     }
+    // First of all: what the parent has open cannot be opened here before. It may
+    // have stores open without an instance, in C_Initialize or after C_Finalize.
+    abandon_inherited();
     let new = Arc::new(Instance::new(mutex)?);
     if !replace(&before, Some(new)) {
         return Err(Error::CryptokiAlreadyInitialized);

@@ -36,7 +36,7 @@ use crate::error::{Error, Result};
 use crate::types::{SlotId, Ulong};
 use failure::At;
 use handles::Handles;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::MutexGuard;
 use presence::Presences;
 use process::{Claim, Inside};
 use records::Snapshot;
@@ -70,9 +70,6 @@ pub struct SqliteStore {
     slot: SlotId,
     writable: bool,
     noticing: Noticing,
-    /// Who of this store's threads waits for the writer's lock, or has it. Apart from
-    /// the writing connection, so that a fork meanwhile finds that one free.
-    turn: Mutex<()>,
     handles: Arc<Handles>,
 }
 
@@ -95,12 +92,9 @@ impl SqliteStore {
         for suffix in ["-wal", "-shm"] {
             files::check_file(&with_suffix(&database, suffix))?;
         }
-        if !process::is_sqlite_sound() {
-            return Err(process::unsound(&database));
-        }
         let writable = files::may_write(directory) && files::may_write(&database);
         // From here on a fork must find what is open registered.
-        let inside = Inside::enter();
+        let inside = Inside::enter_first(&database)?;
         let claim = Claim::new(&database, &directory.join(COPIES_FILE), writable)?;
         let lock_file = |name: &str| {
             let path = directory.join(name);
@@ -116,7 +110,6 @@ impl SqliteStore {
             slot: slot_id(slot),
             writable,
             noticing,
-            turn: Mutex::new(()),
             handles: Handles::register(claim, writers_file, attempts_file, presences),
             database,
         };
@@ -155,6 +148,7 @@ impl SqliteStore {
         first: Vec<Change>,
     ) -> Result<()> {
         let database = directory.join(DATABASE);
+        let _inside = Inside::enter_first(&database)?;
         for name in [DATABASE, WRITERS_FILE, ATTEMPTS_FILE, PRESENCE_FILE, COPIES_FILE] {
             let path = directory.join(name);
             files::open(&path, true)
@@ -162,7 +156,6 @@ impl SqliteStore {
                 .map_err(|error| Error::io(&path, "make", &error))?;
         }
         GenerationPage::make(&directory.join(GENERATION_FILE), entropy)?;
-        let _inside = Inside::enter();
         let connection = open_database(&database, true)?;
         let at = "make the database";
         let identify = format!(
@@ -216,22 +209,21 @@ impl SqliteStore {
             return Err(Error::StoreReadOnly(self.database.clone()));
         };
         let inside = Inside::enter();
-        let turn = self.turn.lock();
+        let mut guard = self.handles.writer.lock();
         // Before the file is touched: its number may be somebody else's by now.
-        if self.handles.is_abandoned() {
+        if self.handles.is_released() {
             return Err(self.gone());
         }
         let queue = Queue::join(writers_file).map_err(|error| {
             Error::io(&self.path.join(WRITERS_FILE), "wait for other writers", &error)
         })?;
         self.check_alive()?;
-        let mut guard = self.handles.writer.lock();
         if guard.is_none() {
             let connection = open_database(&self.database, true)?;
             schema::configure(&connection, true).at(&self.database, "set up")?;
             *guard = Some(connection);
         }
-        let writing = Writing { store: self, _inside: inside, guard, _queue: queue, _turn: turn };
+        let writing = Writing { store: self, _queue: queue, guard, _inside: inside };
         execute(writing.connection()?, &self.database, "BEGIN IMMEDIATE")?;
         Ok(writing)
     }
@@ -358,10 +350,9 @@ impl Drop for Transaction<'_> {
 struct Writing<'s> {
     store: &'s SqliteStore,
     // Dropped in this order, the reverse of how they were taken.
-    _inside: Inside,
-    guard: MutexGuard<'s, Option<Connection>>,
     _queue: Queue<'s>,
-    _turn: MutexGuard<'s, ()>,
+    guard: MutexGuard<'s, Option<Connection>>,
+    _inside: Inside,
 }
 
 impl Writing<'_> {

@@ -192,7 +192,6 @@ struct Counted<'s> {
     store: &'s SqliteStore,
     credential: RecordId,
     number: u64,
-    pid: u32,
     /// The row could not be removed: the lock stays until the process ends.
     stuck: bool,
 }
@@ -206,8 +205,7 @@ impl<'s> Counted<'s> {
             let reason = format!("reservation {number} is locked by somebody else");
             return Err(Error::StoreIo { path: path(), reason });
         }
-        let (credential, pid) = (credential.clone(), std::process::id());
-        Ok(Self { store, credential, number, pid, stuck: false })
+        Ok(Self { store, credential: credential.clone(), number, stuck: false })
     }
 
     fn settle(&mut self, change: impl FnOnce(&Snapshot<'_>) -> Result<()>) -> Result<()> {
@@ -245,7 +243,7 @@ impl Reservation for Counted<'_> {
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
         // In a forked child the lock is the parent's: both share the description.
-        if self.stuck || self.pid != std::process::id() {
+        if self.stuck || self.store.handles.is_inherited() {
             return;
         }
         if let Ok(file) = self.store.attempts_file() {

@@ -21,14 +21,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) struct Handles {
     pub reader: Mutex<Option<Connection>>,
     pub writer: Mutex<Option<Connection>>,
-    /// Open on a writable store. Closed by hand: never in a child that has abandoned
-    /// the store, where the numbers may be somebody else's.
+    /// Open on a writable store. Closed by number, once, while others may still borrow
+    /// `self`; from then on the numbers may be somebody else's.
     pub writers_file: ManuallyDrop<Option<File>>,
     pub attempts_file: ManuallyDrop<Option<File>>,
     pub presences: Arc<Presences>,
     claim: Mutex<Option<Arc<Claim>>>,
     pid: u32,
-    abandoned: AtomicBool,
+    /// Closed, or abandoned by the child of a fork.
+    released: AtomicBool,
 }
 
 impl Handles {
@@ -47,15 +48,15 @@ impl Handles {
             presences,
             claim: Mutex::new(Some(claim)),
             pid: std::process::id(),
-            abandoned: AtomicBool::new(false),
+            released: AtomicBool::new(false),
         });
         process::remember(&handles);
         handles
     }
 
-    /// Whether this is the child of a fork, and has let go.
-    pub fn is_abandoned(&self) -> bool {
-        self.abandoned.load(Ordering::SeqCst)
+    /// Whether the files are closed: their numbers must not be used.
+    pub fn is_released(&self) -> bool {
+        self.released.load(Ordering::SeqCst)
     }
 
     /// Whether a parent of this process opened the store.
@@ -69,11 +70,12 @@ impl Handles {
             self.abandon();
         }
         let _inside = Inside::enter();
-        if !self.is_abandoned() {
+        if !self.released.swap(true, Ordering::SeqCst) {
             // Before the claim and the lock files go.
             drop(self.writer.lock().take());
             drop(self.reader.lock().take());
             drop(self.claim.lock().take());
+            self.close_files();
         }
         process::forget(self);
     }
@@ -84,15 +86,11 @@ impl Handles {
     /// it is told not to write the log back. If one was inside, all is leaked, and
     /// this process and its children are refused every token from then on.
     pub fn abandon(&self) {
-        if self.abandoned.swap(true, Ordering::SeqCst) {
+        if self.released.swap(true, Ordering::SeqCst) {
             return;
         }
         self.presences.abandon();
-        for file in [self.writers_file.as_ref(), self.attempts_file.as_ref()].into_iter().flatten()
-        {
-            // By number, because `self` is only borrowed; `drop` leaves them alone.
-            let _ = nix::unistd::close(file.as_raw_fd());
-        }
+        self.close_files();
         if !process::is_sqlite_sound() {
             return;
         }
@@ -112,19 +110,22 @@ impl Handles {
             claim.take();
         }
     }
+
+    /// Once only: `released` was false.
+    fn close_files(&self) {
+        for file in [self.writers_file.as_ref(), self.attempts_file.as_ref()].into_iter().flatten()
+        {
+            // One that is no longer open has nothing to give up.
+            let _ = nix::unistd::close(file.as_raw_fd());
+        }
+    }
 }
 
 impl Drop for Handles {
     fn drop(&mut self) {
-        if self.is_abandoned() {
-            // What is left could not be closed safely.
-            std::mem::forget(self.reader.get_mut().take());
-            std::mem::forget(self.writer.get_mut().take());
-            std::mem::forget(self.claim.get_mut().take());
-            return;
-        }
-        for file in [&mut self.writers_file, &mut self.attempts_file] {
-            drop(file.take());
-        }
+        // What neither `close` nor `abandon` took could not be closed safely.
+        std::mem::forget(self.reader.get_mut().take());
+        std::mem::forget(self.writer.get_mut().take());
+        std::mem::forget(self.claim.get_mut().take());
     }
 }

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::process::Inside;
 use crate::error::{Error, Result};
 use crate::store::{Presence, files};
 use arc_swap::ArcSwap;
@@ -78,6 +79,7 @@ impl Drop for Held {
             // Its number is closed already and may be somebody else's by now.
             return;
         }
+        let _inside = Inside::enter();
         let descriptor = file.as_raw_fd();
         self.all
             .descriptors

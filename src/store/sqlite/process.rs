@@ -45,12 +45,12 @@ static INSIDE: AtomicU64 = AtomicU64::new(0);
 /// How many threads are forking.
 static FORKING: AtomicU64 = AtomicU64::new(0);
 
-/// How long a fork waits for those inside, and those who would enter for a fork,
-/// at most: about ten seconds. A slow disk must not spoil a child; a thread that is
-/// stopped inside must not stop the application's forks for ever; its child is then
-/// refused its tokens.
-const FORK_TRIES: u32 = 100_000;
-const FORK_PAUSE: Duration = Duration::from_micros(100);
+/// How often a fork looks whether nobody is inside any more, and whoever would enter
+/// whether the fork is over: about ten seconds in all. A slow disk must not spoil a
+/// child; a thread that is stopped inside must not stop the application's forks for
+/// ever; its child is then refused its tokens.
+const FORK_TRIES: u32 = 20_000;
+const FORK_PAUSE: Duration = Duration::from_micros(500);
 
 /// What the first [`is_sqlite_sound`] of this process found: its process id, doubled,
 /// plus one when SQLite cannot be used in it. Inherited by its children.
@@ -179,18 +179,25 @@ pub fn abandon_inherited() {
 pub(super) struct Inside(());
 
 impl Inside {
+    /// The same for what may be this process's first use of SQLite.
+    pub(super) fn enter_first(database: &Path) -> Result<Self> {
+        if is_sqlite_sound() { Ok(Self::enter()) } else { Err(inherited(database)) }
+    }
+
     /// Enters, after the forks that are under way. Before any lock is taken that
     /// the child of a fork would find locked.
     pub(super) fn enter() -> Self {
-        for _ in 0..FORK_TRIES {
+        let entered = patiently(|| {
             INSIDE.fetch_add(1, Ordering::SeqCst);
-            if FORKING.load(Ordering::SeqCst) == 0 {
-                return Self(());
+            let free = FORKING.load(Ordering::SeqCst) == 0;
+            if !free {
+                INSIDE.fetch_sub(1, Ordering::SeqCst);
             }
-            INSIDE.fetch_sub(1, Ordering::SeqCst);
-            std::thread::sleep(FORK_PAUSE);
+            free
+        });
+        if !entered {
+            INSIDE.fetch_add(1, Ordering::SeqCst);
         }
-        INSIDE.fetch_add(1, Ordering::SeqCst);
         Self(())
     }
 }
@@ -201,16 +208,23 @@ impl Drop for Inside {
     }
 }
 
-/// Waits until no thread is inside SQLite, and lets none in until [`after_fork`].
-/// To be called in the thread that is about to fork.
-pub fn before_fork() {
+/// Waits until no thread is inside SQLite, and lets none in until [`after_fork`];
+/// whether nobody is inside, so that the child can open tokens. To be called in the
+/// thread that is about to fork.
+pub fn before_fork() -> bool {
     FORKING.fetch_add(1, Ordering::SeqCst);
+    patiently(|| INSIDE.load(Ordering::SeqCst) == 0)
+}
+
+/// Waits until `done`, for as long as a fork may take; whether it came to that.
+fn patiently(done: impl Fn() -> bool) -> bool {
     for _ in 0..FORK_TRIES {
-        if INSIDE.load(Ordering::SeqCst) == 0 {
-            return;
+        if done() {
+            return true;
         }
         std::thread::sleep(FORK_PAUSE);
     }
+    false
 }
 
 /// Lets threads in again. To be called in the thread that forked, in the parent
@@ -218,6 +232,10 @@ pub fn before_fork() {
 pub fn after_fork(in_child: bool) {
     if in_child {
         FORKING.store(0, Ordering::SeqCst);
+        // Whoever was inside stayed in the parent and never leaves here.
+        if INSIDE.swap(0, Ordering::SeqCst) != 0 {
+            VERDICT.fetch_or(1, Ordering::SeqCst);
+        }
     } else {
         FORKING.fetch_sub(1, Ordering::SeqCst);
     }
@@ -240,9 +258,4 @@ pub(super) fn is_sqlite_sound() -> bool {
         Ok(_) => !unsound,
         Err(other) => other & 1 == 0,
     }
-}
-
-/// The error of a process in which SQLite is not sound.
-pub(super) fn unsound(database: &Path) -> Error {
-    inherited(database)
 }

@@ -375,6 +375,12 @@ fn fork_amid_a_commit(parents: &DirectoryPlace, path: &Path) {
             assert!(matches!(place(path).open(0).err(), Some(Error::StoreIo { .. })));
             // Nor anything else that SQLite would have to do.
             assert!(matches!(place(path).create(1, vec![]).err(), Some(Error::StoreIo { .. })));
+            assert!(!path.join("slot-1").exists());
+            // Who was inside stayed in the parent: the child's own forks wait for nobody.
+            after_fork(true);
+            assert!(before_fork());
+            after_fork(false);
+            assert!(matches!(place(path).open(0).err(), Some(Error::StoreIo { .. })));
         }));
         Ok(vec![put("one", 0, b"", &[])])
     });
