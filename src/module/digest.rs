@@ -47,12 +47,13 @@ impl Module {
     pub fn digest_key(&self, session: SessionHandle, key: ObjectHandle) -> Result<()> {
         let session = self.session(session)?;
         session.state.lock().digest_is_active()?;
-        let opened = self.object(&session, key, Error::KeyHandleInvalid)?;
+        let principal = session.principal();
+        let opened = self.object(&session, principal, key, Error::KeyHandleInvalid)?;
         let object = opened.as_ref().ok_or(Error::KeyHandleInvalid(key))?.object();
         if object.class() != ObjectClass::SecretKey {
             return Err(Error::KeyHandleInvalid(key));
         }
-        authorize(session.principal(), Action::DigestKey, Resource::Object(object))?;
+        authorize(principal, Action::DigestKey, Resource::Object(object))?;
         if !object.is_value_readable() {
             return Err(Error::KeyIndigestible);
         }

@@ -66,7 +66,8 @@ impl Module {
         session.state.lock().may_begin()?;
         let (mechanism, hash, length) = mechanism.as_mac()?;
         self.require_offered(mechanism)?;
-        let opened = self.object(&session, key, Error::KeyHandleInvalid)?;
+        let principal = session.principal();
+        let opened = self.object(&session, principal, key, Error::KeyHandleInvalid)?;
         let prepared = opened.as_ref().ok_or(Error::KeyHandleInvalid(key))?;
         let object = prepared.object();
         let (action, usage) = match signing {
@@ -76,7 +77,7 @@ impl Module {
             }
         };
         let key_type = object.key_type().ok_or(Error::KeyHandleInvalid(key))?;
-        authorize(session.principal(), action, Resource::Object(object))?;
+        authorize(principal, action, Resource::Object(object))?;
         if !object.flag(usage) || object.lifecycle().state != KeyState::Enabled {
             return Err(Error::KeyFunctionNotPermitted);
         }

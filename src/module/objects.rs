@@ -17,7 +17,9 @@ use crate::secret::SecretBytes;
 use crate::session::Session;
 use crate::types::{AttributeType, ObjectHandle, SessionHandle, SlotId, Template, Ulong};
 use arc_swap::ArcSwapOption;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use zeroize::Zeroizing;
 
 /// How many opened token objects an application keeps at most.
@@ -31,8 +33,9 @@ pub(super) struct ObjectEntry {
 }
 
 enum Home {
-    /// Lives in the store; opened when needed.
-    Token { unique_id: String, opened: ArcSwapOption<PreparedKey> },
+    /// Lives in the store; opened when needed. `queued`: it stands in the queue of
+    /// opened objects, once, and is closed when its turn comes.
+    Token { unique_id: String, opened: ArcSwapOption<PreparedKey>, queued: AtomicBool },
     /// Lives here until its session ends. Changing it swaps in a new object.
     Session { owner: SessionHandle, object: ArcSwapOption<PreparedKey> },
 }
@@ -47,6 +50,22 @@ impl ObjectEntry {
         if let Home::Token { opened, .. } = &self.home {
             opened.store(None);
         }
+    }
+
+    /// Whether it must be put into the queue now: it was not there yet.
+    fn enters_queue(&self) -> bool {
+        match &self.home {
+            Home::Token { queued, .. } => !queued.swap(true, Ordering::Relaxed),
+            Home::Session { .. } => false,
+        }
+    }
+
+    /// Its turn in the queue has come.
+    fn leave_queue(&self) {
+        if let Home::Token { queued, .. } = &self.home {
+            queued.store(false, Ordering::Relaxed);
+        }
+        self.close();
     }
 
     pub const fn owner(&self) -> Option<SessionHandle> {
@@ -104,21 +123,22 @@ impl Module {
         action: Action,
         object: Object,
     ) -> Result<ObjectHandle> {
-        let principal = session.principal();
         let slot = self.slot_of(session)?;
         let private = object.is_private();
         if object.is_token_object() {
             if !session.read_write {
                 return Err(Error::SessionReadOnly);
             }
-            let live = session.token.insert(principal, action, object)?;
+            let live = session.token.insert(session.principal(), action, object)?;
             let unique_id = live.object().unique_id().to_owned();
             let key = Arc::new(PreparedKey::of_token(live));
             return self.token_handle(&slot, &unique_id, private, Some(key));
         }
-        authorize(principal, action, Resource::Object(&object))?;
-        let object = ArcSwapOption::new(Some(Arc::new(PreparedKey::of_session(object))));
         let mut state = slot.state.lock();
+        // Logout destroys under this lock what needed the login: nobody makes more of
+        // it behind its back.
+        authorize(session.principal(), action, Resource::Object(&object))?;
+        let object = ArcSwapOption::new(Some(Arc::new(PreparedKey::of_session(object))));
         if !state.sessions.contains(&handle) {
             return Err(Error::SessionHandleInvalid(handle));
         }
@@ -142,8 +162,11 @@ impl Module {
             return Ok(*known);
         }
         let is_open = opened.is_some();
-        let home =
-            Home::Token { unique_id: unique_id.to_owned(), opened: ArcSwapOption::new(opened) };
+        let home = Home::Token {
+            unique_id: unique_id.to_owned(),
+            opened: ArcSwapOption::new(opened),
+            queued: AtomicBool::new(false),
+        };
         let entry = ObjectEntry { slot: slot.id, private, home };
         let new = ObjectHandle(self.objects.insert(entry).ok_or(Error::HostMemory)?);
         state.token_objects.insert(unique_id.to_owned(), new);
@@ -157,21 +180,26 @@ impl Module {
     /// Bounds the number of opened objects that are kept.
     fn note_open(&self, handle: ObjectHandle) {
         let mut open = self.open_keys.lock();
-        open.push_back(handle.0);
+        if self.objects.get(handle.0).is_some_and(|entry| entry.enters_queue()) {
+            open.push_back(handle.0);
+        }
         while open.len() > self.open_keys_max {
             let oldest = open.pop_front().and_then(|oldest| self.objects.get(oldest));
-            oldest.inspect(|entry| entry.close());
+            oldest.inspect(|entry| entry.leave_queue());
         }
     }
 
-    /// The object behind a handle, as the session may see it. Costs no lock
-    /// while the object is open and nothing has changed.
+    /// The object behind a handle, as `principal`, who is logged in to the session,
+    /// may see it: what is asked of the object afterwards is asked for the same one,
+    /// whoever logs in or out meanwhile. Costs no lock while the object is open and
+    /// nothing has changed.
     ///
     /// # Errors
     /// `missing` when there is no such object, or none that the session sees.
     pub(super) fn object(
         &self,
         session: &Session,
+        principal: Principal,
         handle: ObjectHandle,
         missing: fn(ObjectHandle) -> Error,
     ) -> Result<arc_swap::Guard<Option<Arc<PreparedKey>>>> {
@@ -179,10 +207,9 @@ impl Module {
         if entry.slot != session.token.slot() {
             return Err(missing(handle));
         }
-        let principal = session.principal();
         let opened = match &entry.home {
             Home::Session { object, .. } => object.load(),
-            Home::Token { unique_id, opened } => {
+            Home::Token { unique_id, opened, .. } => {
                 session.token.refresh()?;
                 let now = opened.load();
                 match &*now {
@@ -211,9 +238,12 @@ impl Module {
     fn forget_gone(&self, session: &Session, handle: ObjectHandle, unique_id: &str) -> Result<()> {
         let slot = self.slot_of(session)?;
         let mut state = slot.state.lock();
-        state.token_objects.remove(unique_id);
+        // After a logout and a login the object may have another handle, which stays.
+        if state.token_objects.get(unique_id) == Some(&handle) {
+            state.token_objects.remove(unique_id);
+        }
         self.objects.remove(handle.0);
-        self.end_operations_with(&state, handle);
+        self.end_operations(&state, |mac| mac.key() == handle);
         Ok(())
     }
 
@@ -228,18 +258,15 @@ impl Module {
         wanted: &[Ulong],
     ) -> Result<Vec<AttributeRead>> {
         let session = self.session(session)?;
-        let key = self.object(&session, object, Error::ObjectHandleInvalid)?;
+        let principal = session.principal();
+        let key = self.object(&session, principal, object, Error::ObjectHandleInvalid)?;
         let key = key.as_ref().ok_or(Error::ObjectHandleInvalid(object))?;
         Ok(wanted
             .iter()
             .map(|&number| {
                 if AttributeType::from_ck(number) == Some(AttributeType::Value) {
-                    authorize(
-                        session.principal(),
-                        Action::ReadValue,
-                        Resource::Object(key.object()),
-                    )
-                    .map_err(|_| Error::AttributeSensitive(AttributeType::Value))?;
+                    authorize(principal, Action::ReadValue, Resource::Object(key.object()))
+                        .map_err(|_| Error::AttributeSensitive(AttributeType::Value))?;
                 }
                 key.object().read(number)
             })
@@ -252,7 +279,8 @@ impl Module {
     /// [`Error::ObjectHandleInvalid`].
     pub fn object_size(&self, session: SessionHandle, object: ObjectHandle) -> Result<usize> {
         let session = self.session(session)?;
-        let key = self.object(&session, object, Error::ObjectHandleInvalid)?;
+        let principal = session.principal();
+        let key = self.object(&session, principal, object, Error::ObjectHandleInvalid)?;
         key.as_ref().map(|key| key.object().size()).ok_or(Error::ObjectHandleInvalid(object))
     }
 
@@ -268,9 +296,9 @@ impl Module {
         template: &Template<'_>,
     ) -> Result<()> {
         let session = self.session(session)?;
-        let key = self.object(&session, object, Error::ObjectHandleInvalid)?;
-        let key = key.as_ref().ok_or(Error::ObjectHandleInvalid(object))?;
         let principal = session.principal();
+        let key = self.object(&session, principal, object, Error::ObjectHandleInvalid)?;
+        let key = key.as_ref().ok_or(Error::ObjectHandleInvalid(object))?;
         let security_officer = principal == Principal::SecurityOfficer;
         if let Some(live) = key.live() {
             if !session.read_write {
@@ -310,9 +338,9 @@ impl Module {
         template: &Template<'_>,
     ) -> Result<ObjectHandle> {
         let session = self.session(handle)?;
-        let key = self.object(&session, object, Error::ObjectHandleInvalid)?;
-        let key = key.as_ref().ok_or(Error::ObjectHandleInvalid(object))?;
         let principal = session.principal();
+        let key = self.object(&session, principal, object, Error::ObjectHandleInvalid)?;
+        let key = key.as_ref().ok_or(Error::ObjectHandleInvalid(object))?;
         authorize(principal, Action::CopyKey, Resource::Object(key.object()))?;
         let security_officer = principal == Principal::SecurityOfficer;
         let changes = Changes::copy(key.object(), template, security_officer)?;
@@ -327,9 +355,9 @@ impl Module {
     /// [`Error::SessionReadOnly`] for a token object in a read-only session.
     pub fn destroy_object(&self, session: SessionHandle, object: ObjectHandle) -> Result<()> {
         let session = self.session(session)?;
-        let key = self.object(&session, object, Error::ObjectHandleInvalid)?;
-        let key = key.as_ref().ok_or(Error::ObjectHandleInvalid(object))?;
         let principal = session.principal();
+        let key = self.object(&session, principal, object, Error::ObjectHandleInvalid)?;
+        let key = key.as_ref().ok_or(Error::ObjectHandleInvalid(object))?;
         if let Some(live) = key.live() {
             if !session.read_write {
                 return Err(Error::SessionReadOnly);
@@ -344,9 +372,11 @@ impl Module {
         }
         let slot = self.slot_of(&session)?;
         let mut state = slot.state.lock();
-        self.end_operations_with(&state, object);
         state.session_objects.remove(&object);
-        if self.objects.remove(object.0) { Ok(()) } else { Err(Error::ObjectHandleInvalid(object)) }
+        // First the handle, then the operations: see `mac_init`.
+        let removed = self.objects.remove(object.0);
+        self.end_operations(&state, |mac| mac.key() == object);
+        if removed { Ok(()) } else { Err(Error::ObjectHandleInvalid(object)) }
     }
 
     /// Destroys the session objects of a slot that pass `test`.
@@ -355,18 +385,21 @@ impl Module {
         state: &mut SlotState,
         test: impl Fn(&ObjectEntry) -> bool,
     ) {
-        let mut gone = Vec::new();
+        let mut gone = BTreeSet::new();
         state.session_objects.retain(|&handle| {
             let keep = self.objects.get(handle.0).is_some_and(|entry| !test(&entry));
             if !keep {
-                gone.push(handle);
+                gone.insert(handle);
             }
             keep
         });
-        for handle in gone {
-            self.objects.remove(handle.0);
-            self.end_operations_with(state, handle);
+        if gone.is_empty() {
+            return;
         }
+        for handle in &gone {
+            self.objects.remove(handle.0);
+        }
+        self.end_operations(state, |mac| gone.contains(&mac.key()));
     }
 
     /// Begins a search (`C_FindObjectsInit`).

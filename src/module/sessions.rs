@@ -9,7 +9,7 @@ use crate::secret::Pin;
 use crate::session::{Cancel, MacOperation, Purpose, Session};
 use crate::store::Presence;
 use crate::token::Token;
-use crate::types::{ObjectHandle, SessionHandle, SlotId, UserType};
+use crate::types::{SessionHandle, SlotId, UserType};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -190,22 +190,18 @@ impl Module {
     fn end_login(&self, token: &Token, state: &mut SlotState) -> Result<()> {
         token.logout()?;
         self.destroy_session_objects(state, |entry| entry.is_private());
-        let objects = &self.objects;
-        state.token_objects.retain(|_, handle| {
-            let private = objects.get(handle.0).is_none_or(|entry| entry.is_private());
-            if private {
-                objects.remove(handle.0);
-            } else if let Some(entry) = objects.get(handle.0) {
+        state.token_objects.retain(|_, handle| match self.objects.get(handle.0) {
+            Some(entry) if !entry.is_private() => {
                 // Its value and its states go with the login.
                 entry.close();
+                true
             }
-            !private
+            _ => {
+                self.objects.remove(handle.0);
+                false
+            }
         });
-        for handle in &state.sessions {
-            if let Some(session) = self.sessions.get(handle.0) {
-                session.state.lock().end_if(MacOperation::needs_login);
-            }
-        }
+        self.end_operations(state, MacOperation::needs_login);
         Ok(())
     }
 
@@ -216,11 +212,16 @@ impl Module {
         }
     }
 
-    /// Ends the operations of all sessions with a token that use `key`.
-    pub(super) fn end_operations_with(&self, state: &SlotState, key: ObjectHandle) {
+    /// Ends the operations of all sessions with a token whose key may not be used any
+    /// more.
+    pub(super) fn end_operations(
+        &self,
+        state: &SlotState,
+        unusable: impl Fn(&MacOperation) -> bool,
+    ) {
         for handle in &state.sessions {
             if let Some(session) = self.sessions.get(handle.0) {
-                session.state.lock().end_if(|mac| mac.key() == key);
+                session.state.lock().end_if(&unusable);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Keys: generated, used, refused.
 
 use super::*;
+use crate::policy::Principal;
 use crate::types::AttributeType as A;
 
 const TOKEN: (A, &[u8]) = (A::Token, TRUE);
@@ -276,6 +277,29 @@ fn more_keys_than_are_kept_open_all_work() {
     }
     assert_eq!(hex(&finish(&module, session, QUESTION).unwrap()), JEFE, "its states are its own");
     assert!(module.open_keys.lock().len() <= 3);
+}
+
+/// Opening it over and over takes one place among the open ones, not all of them.
+#[test]
+fn a_key_that_was_opened_many_times_stays_open() {
+    let mut module = ready();
+    module.open_keys_max = 3;
+    let module = module;
+    let session = user_session(&module);
+    let key = token_key(&module, session);
+    for round in 0..10 {
+        let label = format!("{round}");
+        module.set_attributes(session, key, &raw(&[(A::Label, label.as_bytes())])).unwrap();
+        assert_signs(&module, session, key);
+    }
+    let opened = || {
+        let session = module.session(session).unwrap();
+        let opened = module.object(&session, Principal::Owner, key, Error::KeyHandleInvalid);
+        arc_swap::Guard::into_inner(opened.unwrap()).unwrap()
+    };
+    for _ in 0..4 {
+        assert!(std::sync::Arc::ptr_eq(&opened(), &opened()), "it is opened anew each time");
+    }
 }
 
 #[test]

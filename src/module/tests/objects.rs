@@ -178,7 +178,8 @@ fn what_a_login_opened_is_let_go_at_logout() {
     assert_signs(&module, session, key);
     let opened = {
         let session = module.session(session).unwrap();
-        let opened = module.object(&session, key, Error::KeyHandleInvalid).unwrap();
+        let opened =
+            module.object(&session, session.principal(), key, Error::KeyHandleInvalid).unwrap();
         Arc::downgrade(opened.as_ref().unwrap())
     };
     assert!(opened.upgrade().is_some());

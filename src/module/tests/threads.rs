@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::types::AttributeType as A;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 const THREADS: usize = 8;
@@ -137,6 +138,86 @@ fn of_many_threads_that_destroy_one_key_one_succeeds() {
             });
             assert_eq!(destroyed.load(Ordering::SeqCst), 1);
         }
+    }
+}
+
+/// Whichever comes first, the beginning or the destruction, nothing goes on with a key
+/// that is gone.
+#[test]
+fn no_operation_outlives_a_key_that_is_destroyed_while_it_begins() {
+    let module = ready();
+    let (one, two) = (user_session(&module), module.open_session(SLOT, true).unwrap());
+    for _ in 0..5000 {
+        let key = public_key(&module, one);
+        let start = Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                if let Err(error) = sign_init(&module, two, key) {
+                    assert_eq!(error, Error::KeyHandleInvalid(key));
+                }
+            });
+            start.wait();
+            module.destroy_object(one, key).unwrap();
+        });
+        let goes_on = module.mac_update(two, Purpose::Sign, b"text");
+        assert_eq!(goes_on, Err(Error::OperationNotInitialized));
+    }
+}
+
+#[test]
+fn no_private_session_object_outlives_a_logout_that_comes_while_it_is_made() {
+    let module = ready();
+    let (one, two) = (user_session(&module), module.open_session(SLOT, true).unwrap());
+    for _ in 0..2000 {
+        let start = Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                if let Err(error) = try_key(&module, two, &[]) {
+                    assert_eq!(error, Error::UserNotLoggedIn);
+                }
+            });
+            start.wait();
+            module.logout(one).unwrap();
+        });
+        module.login(one, USER, &pin(USER_PIN)).unwrap();
+        assert!(found(&module, two, &[]).is_empty());
+    }
+}
+
+/// A key that was opened before the login lacks its value: nobody may take that for a
+/// value of no bytes.
+#[test]
+fn a_key_that_is_used_while_the_user_logs_in_has_its_value_or_none() {
+    let module = ready();
+    let (one, two) = (user_session(&module), module.open_session(SLOT, true).unwrap());
+    let open =
+        [(A::Token, TRUE), (A::Private, FALSE), (A::Sensitive, FALSE), (A::Extractable, TRUE)];
+    let key = key(&module, one, &open);
+    module.logout(one).unwrap();
+    for _ in 0..1000 {
+        let start = Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                match read(&module, two, key, A::Value) {
+                    Ok(value) => assert_eq!(value, b"Jefe"),
+                    Err(error) => assert_eq!(error, Error::AttributeSensitive(A::Value)),
+                }
+                match module.copy_object(two, key, &raw(&[(A::Token, FALSE)])) {
+                    Ok(copy) => {
+                        assert_eq!(read(&module, two, copy, A::ValueLen).unwrap(), ck(4));
+                        assert_signs(&module, two, copy);
+                        module.destroy_object(two, copy).unwrap();
+                    }
+                    Err(error) => assert_eq!(error, Error::UserNotLoggedIn),
+                }
+            });
+            start.wait();
+            module.login(one, USER, &pin(USER_PIN)).unwrap();
+        });
+        module.logout(one).unwrap();
     }
 }
 
