@@ -58,7 +58,8 @@ pub use memory::{MemoryPlace, MemoryStore};
 pub use sqlite::SqliteStore;
 pub use sqlite::process::{abandon_inherited, after_fork, before_fork};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::types::{SlotId, Ulong};
 use std::fmt;
 
 /// What sort of record: a number that the store compares and never interprets.
@@ -259,6 +260,20 @@ pub trait Reader {
     /// # Errors
     /// The store could not be read.
     fn sequence(&self) -> Result<Sequence>;
+}
+
+/// Refuses a change that expects the record at version `expected` when it is at
+/// `found`.
+fn expect(id: &RecordId, expected: u64, found: u64) -> Result<()> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(Error::FunctionFailed(format!("record {id} has version {found}, not {expected}")))
+}
+
+/// The slot of this number; one that no `CK_SLOT_ID` can hold is nobody's.
+fn slot_id(slot: u64) -> SlotId {
+    SlotId::from_number(slot).unwrap_or(SlotId(Ulong::MAX))
 }
 
 /// Shows `visit` every record of `kind` that bears all of `tags`, in the order they

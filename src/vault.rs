@@ -78,12 +78,6 @@ impl Vault {
         Ok(Self { serial: serial.to_owned(), root, look_up, set })
     }
 
-    /// The serial of the token whose records this opens.
-    #[must_use]
-    pub fn serial(&self) -> &str {
-        &self.serial
-    }
-
     /// Seals `plain` for `place`; `open_part` is stored beside it by the caller
     /// and bound to it.
     ///

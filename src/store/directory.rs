@@ -12,10 +12,9 @@
 use super::files::{self, Queue};
 use super::generation::GenerationPage;
 use super::sqlite::{GENERATION_FILE, SqliteStore, WRITERS_FILE};
-use super::{Change, Generation, Place, Store};
+use super::{Change, Generation, Place, Store, slot_id};
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
-use crate::types::{SlotId, Ulong};
 use arc_swap::ArcSwapOption;
 use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
@@ -91,9 +90,7 @@ impl DirectoryPlace {
     }
 
     fn lock_file(directory: &Path) -> Result<File> {
-        let path = directory.join(LOCK_FILE);
-        files::check_file(&path)?;
-        files::open(&path, true).map_err(|error| Error::io(&path, "open", &error))
+        files::open_lock_file(&directory.join(LOCK_FILE))
     }
 
     fn open_store(&self, directory: &Path, slot: u64) -> Result<Arc<SqliteStore>> {
@@ -190,10 +187,7 @@ impl Place for DirectoryPlace {
 /// The caller holds the place's lock.
 fn move_token(directory: &Path, from: &Path, to: &Path, entropy: &dyn Entropy) -> Result<()> {
     let path = directory.join(PAGE_FILE);
-    let page = match GenerationPage::open(&path, true)? {
-        Some(page) => page,
-        None => GenerationPage::make(&path, entropy)?,
-    };
+    let page = GenerationPage::open_or_make(&path, entropy)?;
     page.begin();
     let moved = fs::rename(from, to)
         .map_err(|error| Error::io(from, "rename", &error))
@@ -223,7 +217,7 @@ fn bury(leaving: &Path) -> Result<()> {
     let page = leaving.join(GENERATION_FILE);
     if let Some(page) = GenerationPage::open(&page, true)? {
         let path = leaving.join(WRITERS_FILE);
-        let writers = files::open(&path, true).map_err(|error| Error::io(&path, "open", &error))?;
+        let writers = files::open_lock_file(&path)?;
         // A writer at work finishes its commit; the next finds the page retired.
         let _queue = Queue::join(&writers).map_err(|error| Error::io(&path, "lock", &error))?;
         page.retire();
@@ -268,8 +262,4 @@ fn slot_number(name: &str) -> Option<u64> {
     let digits = name.strip_prefix("slot-")?;
     let slot = digits.parse::<u64>().ok()?;
     (slot.to_string() == digits).then_some(slot)
-}
-
-fn slot_id(slot: u64) -> SlotId {
-    SlotId(Ulong::try_from(slot).unwrap_or(Ulong::MAX))
 }

@@ -83,6 +83,12 @@ pub(super) fn open(path: &Path, writable: bool) -> io::Result<File> {
         .open(path)
 }
 
+/// Opens a lock file, made if it is missing; refused as by [`check_file`].
+pub(super) fn open_lock_file(path: &Path) -> Result<File> {
+    check_file(path)?;
+    open(path, true).map_err(|error| Error::io(path, "open", &error))
+}
+
 /// Makes the names in a directory durable.
 pub(super) fn sync_directory(path: &Path) -> Result<()> {
     File::open(path)

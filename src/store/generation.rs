@@ -61,6 +61,14 @@ impl GenerationPage {
         Self::map(&file, writable).map_err(|error| Error::io(path, "map", &error))
     }
 
+    /// Maps the page for writing, or makes it. The caller holds the writer's lock.
+    pub(super) fn open_or_make(path: &Path, entropy: &dyn Entropy) -> Result<Self> {
+        match Self::open(path, true)? {
+            Some(page) => Ok(page),
+            None => Self::make(path, entropy),
+        }
+    }
+
     /// Makes the page, or rewrites one that is not ours. The caller holds the
     /// writer's lock and has found [`Self::open`] answering `None` under it.
     pub(super) fn make(path: &Path, entropy: &dyn Entropy) -> Result<Self> {

@@ -5,10 +5,10 @@
 
 use super::{
     Attempts, Change, Changes, Cursor, Generation, Kind, Page, Place, Presence, Reader, Record,
-    RecordId, Reservation, Sequence, Store, Tag,
+    RecordId, Reservation, Sequence, Store, Tag, expect, slot_id,
 };
 use crate::error::{Error, Result};
-use crate::types::{SlotId, Ulong};
+use crate::types::SlotId;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -73,8 +73,7 @@ impl MemoryStore {
     }
 
     fn with_incarnation(slot: u64, incarnation: u64) -> Self {
-        let slot = SlotId(Ulong::try_from(slot).unwrap_or(Ulong::MAX));
-        Self { slot, incarnation, shared: Arc::default() }
+        Self { slot: slot_id(slot), incarnation, shared: Arc::default() }
     }
 
     fn state(&self) -> Result<MutexGuard<'_, State>> {
@@ -123,13 +122,6 @@ impl Content {
 struct Effects {
     cleared: bool,
     touched: BTreeSet<(Kind, RecordId)>,
-}
-
-fn expect(id: &RecordId, expected: u64, found: u64) -> Result<()> {
-    if expected == found {
-        return Ok(());
-    }
-    Err(Error::FunctionFailed(format!("record {id} has version {found}, not {expected}")))
 }
 
 impl Reader for Content {
@@ -397,8 +389,4 @@ impl Place for MemoryPlace {
         store.shared.settled.notify_all();
         Ok(())
     }
-}
-
-fn slot_id(slot: u64) -> SlotId {
-    SlotId(Ulong::try_from(slot).unwrap_or(Ulong::MAX))
 }

@@ -29,11 +29,11 @@ use super::files::{self, Queue};
 use super::generation::GenerationPage;
 use super::{
     Attempts, Change, Changes, Cursor, Generation, Kind, Page, Presence, Reader, Record, RecordId,
-    Reservation, Sequence, Store, Tag,
+    Reservation, Sequence, Store, Tag, slot_id,
 };
 use crate::entropy::{self, Entropy};
 use crate::error::{Error, Result};
-use crate::types::{SlotId, Ulong};
+use crate::types::SlotId;
 use failure::At;
 use handles::Handles;
 use parking_lot::MutexGuard;
@@ -96,11 +96,7 @@ impl SqliteStore {
         // From here on a fork must find what is open registered.
         let inside = Inside::enter_first(&database)?;
         let claim = Claim::new(&database, &directory.join(COPIES_FILE), writable)?;
-        let lock_file = |name: &str| {
-            let path = directory.join(name);
-            files::check_file(&path)?;
-            files::open(&path, true).map_err(|error| Error::io(&path, "open", &error))
-        };
+        let lock_file = |name: &str| files::open_lock_file(&directory.join(name));
         let writers_file = if writable { Some(lock_file(WRITERS_FILE)?) } else { None };
         let attempts_file = if writable { Some(lock_file(ATTEMPTS_FILE)?) } else { None };
         let noticing = open_page(directory, writers_file.as_ref(), entropy)?;
@@ -247,15 +243,6 @@ impl SqliteStore {
     }
 }
 
-/// A batch whose assumption does not hold.
-fn conflict(id: &RecordId, expected: u64, found: u64) -> Error {
-    Error::FunctionFailed(format!("record {id} has version {found}, not {expected}"))
-}
-
-fn slot_id(slot: u64) -> SlotId {
-    SlotId(Ulong::try_from(slot).unwrap_or(Ulong::MAX))
-}
-
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
@@ -302,11 +289,7 @@ fn open_page(
     let _queue = Queue::join(file)
         .map_err(|error| Error::io(&directory.join(WRITERS_FILE), "wait for writers", &error))?;
     // Another process may have made it while this one waited.
-    let page = match GenerationPage::open(&path, true)? {
-        Some(page) => page,
-        None => GenerationPage::make(&path, entropy)?,
-    };
-    Ok(Noticing::Page(page))
+    Ok(Noticing::Page(GenerationPage::open_or_make(&path, entropy)?))
 }
 
 fn execute(connection: &Connection, path: &Path, sql: &str) -> Result<()> {

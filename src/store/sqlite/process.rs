@@ -121,10 +121,10 @@ fn inherited(database: &Path) -> Error {
 
 /// The lock file with this process's byte locked; `None` when it is taken.
 fn lock(lock_file: &Path) -> Result<Option<File>> {
-    files::check_file(lock_file)?;
-    let io = |error| Error::io(lock_file, "lock", &error);
-    let file = files::open(lock_file, true).map_err(io)?;
-    Ok(files::lock_byte(&file, process_byte()).map_err(io)?.then_some(file))
+    let file = files::open_lock_file(lock_file)?;
+    let locked = files::lock_byte(&file, process_byte())
+        .map_err(|error| Error::io(lock_file, "lock", &error))?;
+    Ok(locked.then_some(file))
 }
 
 /// The byte that stands for this process: a hash (FNV-1a, 62 bits of it, the same

@@ -4,7 +4,9 @@
 
 use super::failure::At;
 use crate::error::{Error, Result};
-use crate::store::{Change, Changes, Cursor, Kind, Page, Reader, Record, RecordId, Sequence, Tag};
+use crate::store::{
+    Change, Changes, Cursor, Kind, Page, Reader, Record, RecordId, Sequence, Tag, expect,
+};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -331,12 +333,4 @@ impl Reader for Snapshot<'_> {
     fn sequence(&self) -> Result<Sequence> {
         self.meta().map(|meta| Sequence(meta.sequence))
     }
-}
-
-/// Refuses a change whose assumption does not hold.
-fn expect(id: &RecordId, expected: u64, found: u64) -> Result<()> {
-    if expected == found {
-        return Ok(());
-    }
-    Err(super::conflict(id, expected, found))
 }
