@@ -27,7 +27,8 @@ use arc_swap::ArcSwapOption;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -39,11 +40,11 @@ static CLAIMS: ArcSwapOption<Vec<Weak<Claim>>> = ArcSwapOption::const_empty();
 /// for the same reason.
 static OPEN: ArcSwapOption<Vec<Arc<Handles>>> = ArcSwapOption::const_empty();
 
-/// How many threads are inside SQLite, or about to be.
-static INSIDE: AtomicU64 = AtomicU64::new(0);
-
-/// How many threads are forking.
-static FORKING: AtomicU64 = AtomicU64::new(0);
+/// How many threads are inside SQLite (the low half) and how many are forking (the
+/// high half). One word, so that nobody is inside for as much as a moment while
+/// somebody forks: the child would take that for a thread at work.
+static USE: AtomicU64 = AtomicU64::new(0);
+const ONE_FORKING: u64 = 1 << 32;
 
 /// How often a fork looks whether nobody is inside any more, and whoever would enter
 /// whether the fork is over: about ten seconds in all. A slow disk must not spoil a
@@ -187,33 +188,37 @@ impl Inside {
     /// Enters, after the forks that are under way. Before any lock is taken that
     /// the child of a fork would find locked.
     pub(super) fn enter() -> Self {
-        let entered = patiently(|| {
-            INSIDE.fetch_add(1, Ordering::SeqCst);
-            let free = FORKING.load(Ordering::SeqCst) == 0;
-            if !free {
-                INSIDE.fetch_sub(1, Ordering::SeqCst);
-            }
-            free
-        });
-        if !entered {
-            INSIDE.fetch_add(1, Ordering::SeqCst);
+        if !patiently(Self::count_in) {
+            USE.fetch_add(1, SeqCst);
         }
         Self(())
+    }
+
+    /// Counts one more inside, unless somebody forks.
+    fn count_in() -> bool {
+        let one_more = |now| (now < ONE_FORKING).then_some(now + 1);
+        USE.fetch_update(SeqCst, SeqCst, one_more).is_ok()
     }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        INSIDE.fetch_sub(1, Ordering::SeqCst);
+        // In the child of a fork that came from inside there is nothing left to take.
+        let one_less = |now| (inside(now) > 0).then(|| now - 1);
+        let _ = USE.fetch_update(SeqCst, SeqCst, one_less);
     }
+}
+
+const fn inside(now: u64) -> u64 {
+    now % ONE_FORKING
 }
 
 /// Waits until no thread is inside SQLite, and lets none in until [`after_fork`];
 /// whether nobody is inside, so that the child can open tokens. To be called in the
 /// thread that is about to fork.
 pub fn before_fork() -> bool {
-    FORKING.fetch_add(1, Ordering::SeqCst);
-    patiently(|| INSIDE.load(Ordering::SeqCst) == 0)
+    USE.fetch_add(ONE_FORKING, SeqCst);
+    patiently(|| inside(USE.load(SeqCst)) == 0)
 }
 
 /// Waits until `done`, for as long as a fork may take; whether it came to that.
@@ -231,13 +236,12 @@ fn patiently(done: impl Fn() -> bool) -> bool {
 /// and in the child, where it is the only one.
 pub fn after_fork(in_child: bool) {
     if in_child {
-        FORKING.store(0, Ordering::SeqCst);
         // Whoever was inside stayed in the parent and never leaves here.
-        if INSIDE.swap(0, Ordering::SeqCst) != 0 {
-            VERDICT.fetch_or(1, Ordering::SeqCst);
+        if inside(USE.swap(0, SeqCst)) != 0 {
+            VERDICT.fetch_or(1, SeqCst);
         }
     } else {
-        FORKING.fetch_sub(1, Ordering::SeqCst);
+        USE.fetch_sub(ONE_FORKING, SeqCst);
     }
 }
 
@@ -245,17 +249,49 @@ pub fn after_fork(in_child: bool) {
 /// first time, and again in a child of `fork` before it touches SQLite there.
 pub(super) fn is_sqlite_sound() -> bool {
     let me = u64::from(std::process::id()) * 2;
-    let judged = VERDICT.load(Ordering::SeqCst);
+    let judged = VERDICT.load(SeqCst);
     if judged & !1 == me {
         return judged == me;
     }
     // Zero: nobody asked before, so there was nothing to break. Otherwise this is a
     // child; one of an unsound process is unsound too.
-    let unsound = judged != 0 && (judged & 1 == 1 || INSIDE.load(Ordering::SeqCst) != 0);
+    let unsound = judged != 0 && (judged & 1 == 1 || inside(USE.load(SeqCst)) != 0);
     // When two threads ask first at once, the one that wins may use SQLite already.
     let verdict = me | u64::from(unsound);
-    match VERDICT.compare_exchange(judged, verdict, Ordering::SeqCst, Ordering::SeqCst) {
+    match VERDICT.compare_exchange(judged, verdict, SeqCst, SeqCst) {
         Ok(_) => !unsound,
         Err(other) => other & 1 == 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicBool;
+
+    #[test]
+    fn nobody_is_inside_for_a_moment_while_somebody_forks() {
+        let enough = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !enough.load(SeqCst) {
+                        if Inside::count_in() {
+                            drop(Inside(()));
+                        }
+                    }
+                });
+            }
+            let mut seen = Vec::new();
+            for _ in 0..200 {
+                if before_fork() {
+                    seen.extend((0..2000).map(|_| inside(USE.load(SeqCst))).max());
+                }
+                after_fork(false);
+            }
+            enough.store(true, SeqCst);
+            assert!(!seen.is_empty());
+            assert!(seen.iter().all(|&inside| inside == 0), "{seen:?}");
+        });
     }
 }
