@@ -214,6 +214,11 @@ impl SqliteStore {
             Error::io(&self.path.join(WRITERS_FILE), "wait for other writers", &error)
         })?;
         self.check_alive()?;
+        if !self.handles.are_of(&self.database) {
+            // Nobody would find the commit again.
+            let reason = "it was moved, removed or replaced while it was open".into();
+            return Err(Error::StoreIo { path: self.database.clone(), reason });
+        }
         if guard.is_none() {
             let connection = open_database(&self.database, true)?;
             schema::configure(&connection, true).at(&self.database, "set up")?;

@@ -390,8 +390,8 @@ fn second_copy_of_the_module_touches_no_token(w: &World) {
     s.create(&public_token_data("data")).unwrap();
 }
 
-/// Somebody cleans up under the module's feet: refusals, no crash, and a new
-/// token can be made.
+/// Somebody cleans up under the module's feet: what could not be kept is refused,
+/// nothing crashes, and a new token can be made.
 fn token_whose_files_vanish_is_an_error(w: &World) {
     let s = w.user();
     s.create(&key("key")).unwrap();
@@ -404,9 +404,10 @@ fn token_whose_files_vanish_is_an_error(w: &World) {
         }
     }
     let _ = s.find(&template![]).map(|found| found.len());
-    let _ = s.set_pin(USER_PIN, "changed-pin");
-    let _ = s.create(&public_token_data("lost"));
-    let _ = s.generate(CKM_GENERIC_SECRET_KEY_GEN, &template![CKA_VALUE_LEN => 32]);
+    refused_somehow(s.set_pin(USER_PIN, "changed-pin"));
+    refused_somehow(s.create(&public_token_data("lost")));
+    let lost = template![CKA_VALUE_LEN => 32, CKA_TOKEN => true];
+    refused_somehow(s.generate(CKM_GENERIC_SECRET_KEY_GEN, &lost));
     let _ = s.logout();
     w.module().finalize().unwrap();
     w.start();

@@ -13,6 +13,7 @@ use rusqlite::config::DbConfig;
 use std::fs::File;
 use std::mem::ManuallyDrop;
 use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -62,6 +63,11 @@ impl Handles {
     /// Whether a parent of this process opened the store.
     pub fn is_inherited(&self) -> bool {
         self.pid != std::process::id()
+    }
+
+    /// Whether `database` is still the name of the file that is open.
+    pub fn are_of(&self, database: &Path) -> bool {
+        self.claim.lock().as_ref().is_some_and(|claim| claim.is_of(database))
     }
 
     /// Ends the use of the store, whose last owner calls this.

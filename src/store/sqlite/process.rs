@@ -100,6 +100,12 @@ impl Claim {
         })
     }
 
+    /// Whether `database` is still the name of the file.
+    pub(super) fn is_of(&self, database: &Path) -> bool {
+        let found = database.symlink_metadata();
+        found.is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode))
+    }
+
     fn registered(device: u64, inode: u64) -> Option<Arc<Self>> {
         let claims = CLAIMS.load();
         let mut alive = claims.iter().flat_map(|claims| claims.iter()).filter_map(Weak::upgrade);

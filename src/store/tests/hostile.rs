@@ -307,3 +307,31 @@ fn several_places_of_one_process_share_a_token() {
     one.create(1, vec![]).unwrap();
     assert_eq!(two.slots().unwrap(), [0, 1]);
 }
+
+#[test]
+fn nothing_is_committed_to_a_file_that_is_moved_removed_or_replaced() {
+    let (directory, token) = token();
+    let store = open(&directory).unwrap();
+    let refused = |store: &dyn Store| match commit(store, &[put("new", 0, b"", &[])]) {
+        Err(Error::StoreIo { path, reason }) => {
+            assert_eq!(path, token.canonicalize().unwrap_or(token.clone()).join("token.db"));
+            assert_eq!(reason, "it was moved, removed or replaced while it was open");
+        }
+        other => panic!("{other:?}"),
+    };
+    let aside = directory.path().join("aside");
+    fs::rename(&token, &aside).unwrap();
+    refused(&*store);
+    assert!(matches!(store.reserve(&id("user"), 3).err(), Some(Error::StoreIo { .. })));
+    // A copy in its place is another file.
+    fs::create_dir(&token).unwrap();
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::copy(aside.join("token.db"), token.join("token.db")).unwrap();
+    refused(&*store);
+    // Put back, it is used as before.
+    fs::remove_dir_all(&token).unwrap();
+    fs::rename(&aside, &token).unwrap();
+    commit(&*store, &[put("new", 0, b"", &[])]).unwrap();
+    fs::remove_file(token.join("token.db")).unwrap();
+    refused(&*store);
+}
