@@ -209,9 +209,10 @@ impl Source {
         self.path.ends_with("/tests.rs") || self.path.contains("/tests/")
     }
 
-    /// The text without comments and without the tests at its foot.
+    /// The text without comments and without the tests at its foot; tests in a
+    /// file of their own are declared anywhere and end nothing.
     fn code(&self) -> String {
-        let text = self.text.split("#[cfg(test)]\nmod ").next().unwrap();
+        let text = self.text.split("#[cfg(test)]\nmod tests {").next().unwrap();
         let lines = text.lines().map(|line| line.split("//").next().unwrap());
         lines.collect::<Vec<_>>().join("\n")
     }
@@ -630,6 +631,9 @@ fn the_reader_skips_comments_and_tests_and_keeps_the_rest() {
     let source = Source { path: "src/token/a.rs".into(), text: text.into() };
     assert_eq!(source.module(), "token");
     assert_eq!(places_of(&source.code(), "unsafe").count(), 0);
+    assert_eq!(places_of(&source.code(), "b").count(), 1);
+    let text = "#[cfg(test)]\nmod tests;\n\nuse crate::b;\n";
+    let source = Source { path: "src/token.rs".into(), text: text.into() };
     assert_eq!(places_of(&source.code(), "b").count(), 1);
     assert_eq!(places_of("unsafe_code unsafe { } not_unsafe", "unsafe").count(), 1);
 }
