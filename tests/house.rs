@@ -178,9 +178,6 @@ const NEVER_LINKED: &[&str] = &[
 /// The libraries that the shared object may ask the loader for.
 const NEEDED: &[&str] = &["ld-linux-x86-64.so.2", "libc.so.6", "libgcc_s.so.1", "libm.so.6"];
 
-/// The functions of PKCS#11 3.2, as its `pkcs11f.h` lists them.
-const C_FUNCTIONS: &str = include_str!("house/c_functions.txt");
-
 // ---- The source tree ----
 
 /// A source file: its path below the root, and its text.
@@ -524,33 +521,14 @@ fn crates_come_from_crates_io_under_licences_we_know() {
 
 // ---- The shared object ----
 
-fn run(program: &str, arguments: &[&str], module: &Path) -> String {
-    let output = Command::new(program)
-        .args(arguments)
-        .arg(module)
-        .env("LC_ALL", "C")
-        .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}; run `make deps`"));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-#[test]
-fn the_shared_object_exports_the_functions_of_the_standard_and_nothing_else() {
-    let symbols = run("nm", &["-D", "--defined-only"], &signet_module());
-    let exported: BTreeSet<_> =
-        symbols.lines().filter_map(|line| line.split_whitespace().last()).collect();
-    let standard: BTreeSet<_> = C_FUNCTIONS.lines().collect();
-    assert_eq!(standard.len(), 104);
-    let missing: Vec<_> = standard.difference(&exported).collect();
-    let foreign: Vec<_> = exported.difference(&standard).collect();
-    assert!(missing.is_empty(), "not exported: {missing:?}");
-    assert!(foreign.is_empty(), "exported, and not the standard's: {foreign:?}");
-}
-
 #[test]
 fn the_shared_object_needs_the_c_library_only() {
-    let dynamic = run("readelf", &["-d", "-W"], &signet_module());
+    let mut readelf = Command::new("readelf");
+    readelf.args(["-d", "-W"]).arg(signet_module()).env("LC_ALL", "C");
+    let output =
+        readelf.output().unwrap_or_else(|error| panic!("readelf: {error}; run `make deps`"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let dynamic = String::from_utf8(output.stdout).unwrap();
     let needed: Vec<_> = dynamic
         .lines()
         .filter(|line| line.contains("(NEEDED)"))
