@@ -7,13 +7,14 @@
 
 #[path = "c/compiler.rs"]
 mod compiler;
+#[path = "common/paths.rs"]
+mod paths;
 
 use compiler::{INCLUDE, P11_KIT, compile};
+use paths::{signet_module, softhsm2_module};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// Where Debian's libsofthsm2 puts the reference.
-const SOFTHSM2: &str = "/usr/lib/softhsm/libsofthsm2.so";
 
 /// The headers that the program can be compiled with.
 #[derive(Clone, Copy)]
@@ -35,7 +36,7 @@ fn compiled(header: Header, folder: &Path) -> PathBuf {
 }
 
 /// The program, with nothing in its environment that could lead it elsewhere.
-fn program(header: Header, folder: &Path, arguments: &[&str]) -> Command {
+fn program(header: Header, folder: &Path, arguments: &[impl AsRef<OsStr>]) -> Command {
     let mut command = Command::new(compiled(header, folder));
     command.args(arguments).env_clear().env("HOME", folder).current_dir(folder);
     command
@@ -50,30 +51,20 @@ fn finishes(command: &mut Command) {
 }
 
 fn with_softhsm(header: Header) {
-    assert!(Path::new(SOFTHSM2).exists(), "{SOFTHSM2} is missing; install softhsm2");
     let folder = tempfile::tempdir().unwrap();
     let tokens = folder.path().join("tokens");
     std::fs::create_dir(&tokens).unwrap();
     let sample = include_str!("../softhsm-config/reference-softhsm2.conf.in");
     let conf = folder.path().join("softhsm2.conf");
     std::fs::write(&conf, sample.replace("@TOKENDIR@", tokens.to_str().unwrap())).unwrap();
-    finishes(program(header, folder.path(), &[SOFTHSM2]).env("SOFTHSM2_CONF", conf));
-}
-
-/// The shared object that this test run has built: Cargo leaves it beside the
-/// test's own executable.
-fn signet_module() -> PathBuf {
-    let module = std::env::current_exe().unwrap().with_file_name("libsignet_pkcs11.so");
-    assert!(module.is_file(), "Cargo did not leave {}", module.display());
-    module
+    finishes(program(header, folder.path(), &[softhsm2_module()]).env("SOFTHSM2_CONF", conf));
 }
 
 /// The program gets the variable for the token directory and nothing else.
 fn with_signet(header: Header) {
     let folder = tempfile::tempdir().unwrap();
     let tokens = folder.path().join("tokens");
-    let module = signet_module();
-    let arguments = [module.to_str().unwrap(), "signet"];
+    let arguments = [signet_module(), "signet".into()];
     finishes(program(header, folder.path(), &arguments).env("SIGNET_TOKENDIR", &tokens));
     assert!(tokens.is_dir());
 }
@@ -103,7 +94,7 @@ fn a_failed_expectation_is_told_with_its_line() {
     let folder = tempfile::tempdir().unwrap();
     // Without a configuration SoftHSM cannot be initialised.
     let missing = folder.path().join("missing.conf");
-    let mut command = program(Header::Ours, folder.path(), &[SOFTHSM2]);
+    let mut command = program(Header::Ours, folder.path(), &[softhsm2_module()]);
     let output = command.env("SOFTHSM2_CONF", missing).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stdout);

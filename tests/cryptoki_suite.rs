@@ -19,7 +19,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use client::{Client, SOFTHSM2, signet_module};
+use client::{Client, signet_module, softhsm2_module};
 
 /// A test that uses a mechanism or an object that Signet does not offer: its
 /// name, what it uses, and the function that must refuse that.
@@ -395,9 +395,8 @@ fn what_any_secret_key_can_do_a_generic_secret_can() {
 
 #[test]
 fn softhsm2_passes_the_suite_that_makes_excuses_for_it() {
-    let module = Path::new(SOFTHSM2);
     let ignored = &suite().ignored;
-    let runs = run(module, Client::like_softhsm2, |name| {
+    let runs = run(&softhsm2_module(), Client::like_softhsm2, |name| {
         !is_adapted(name) && !ignored.iter().any(|test| test == name)
     });
     let mut complaints = Complaints::default();

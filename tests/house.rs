@@ -3,15 +3,15 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
-#[path = "common/client.rs"]
-mod client;
+#[path = "common/paths.rs"]
+mod paths;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use client::signet_module;
+use paths::signet_module;
 
 /// What one module of `src/` may know.
 struct Row {

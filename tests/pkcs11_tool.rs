@@ -12,7 +12,7 @@ mod client;
 
 use std::path::Path;
 
-use client::{Client, Outcome, SOFTHSM2, signet_module};
+use client::{Client, Outcome, signet_module, softhsm2_module};
 
 /// Logged in as the user of [`token`].
 const USER: &str = "--token-label demo --login --pin 123456";
@@ -718,7 +718,7 @@ fn effects(module: &Path) -> Vec<Effect> {
 
 #[test]
 fn softhsm2_and_ours_agree_when_only_the_module_path_changes() {
-    let theirs = effects(Path::new(SOFTHSM2));
+    let theirs = effects(&softhsm2_module());
     let ours = effects(&signet_module());
     let differ = theirs.iter().zip(&ours).filter(|(theirs, ours)| theirs != ours);
     let told: Vec<_> =

@@ -3,6 +3,9 @@
 
 #![allow(dead_code)]
 
+#[path = "paths.rs"]
+mod paths;
+
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
@@ -11,23 +14,10 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-/// Where Debian puts SoftHSM2's module.
-pub const SOFTHSM2: &str = "/usr/lib/softhsm/libsofthsm2.so";
+pub use paths::{signet_module, softhsm2_module};
 
 /// Seconds after which a program that still runs is taken to hang.
 const PATIENCE: &str = "300";
-
-/// The shared object that `cargo test` has just built.
-///
-/// Cargo builds it for every test run, because the test links the same library,
-/// and leaves it beside the test's own executable. The copy one folder up is
-/// made by `cargo build` only and may be of yesterday.
-pub fn signet_module() -> PathBuf {
-    let executable = std::env::current_exe().expect("a test has an executable");
-    let module = executable.with_file_name("libsignet_pkcs11.so");
-    assert!(module.is_file(), "cargo did not leave {} beside the test", module.display());
-    module
-}
 
 /// A module, its configuration, an empty token directory and a folder to work in.
 pub struct Client {

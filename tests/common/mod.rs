@@ -8,6 +8,7 @@
 mod ckr;
 mod hash;
 mod module;
+mod paths;
 mod runner;
 mod session;
 mod value;

@@ -6,6 +6,7 @@
 //! departing from the standard, its run must fail and say what the mark says,
 //! so that no mark outlives the departure.
 
+use super::paths::{signet_module, softhsm2_module};
 use super::{Module, World};
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::sys::resource::{Resource, setrlimit};
@@ -24,8 +25,6 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// How much address space a case may take, so that a module that believes a
 /// hostile length fails by itself and not the machine.
 const ADDRESS_SPACE: u64 = 4 << 30;
-/// Where Debian's package libsofthsm2 has the reference.
-const SOFTHSM2: &str = "/usr/lib/softhsm/libsofthsm2.so";
 
 /// A case: a behaviour by name, and the function that shows it.
 pub struct Case {
@@ -137,7 +136,7 @@ fn run_here(chapters: &[Chapter], mut arguments: Vec<String>) {
 
 /// Runs a case in a process of its own; `Err` tells how it went wrong.
 fn run_apart(name: &str, reference: bool) -> Result<(), String> {
-    let module = if reference { reference_module()? } else { our_module()? };
+    let module = if reference { softhsm2_module() } else { signet_module() };
     let directory = tempfile::tempdir().map_err(|error| format!("no directory: {error}"))?;
     let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
     command.args(["--case", name, "--module"]).arg(&module);
@@ -214,29 +213,5 @@ fn watch(command: &mut Command) -> Result<(), String> {
         }
         None if status.success() => Ok(()),
         None => Err(format!("{status}\n{text}")),
-    }
-}
-
-/// Our module. Cargo builds it for every harness into the directory `deps`
-/// beside the administration program; the copy one level up is only renewed by
-/// `cargo build`, so it may be an old one.
-fn our_module() -> Result<PathBuf, String> {
-    let program = Path::new(env!("CARGO_BIN_EXE_signet"));
-    let path = program.with_file_name("deps").join("libsignet_pkcs11.so");
-    match path.exists() {
-        true => Ok(path),
-        false => Err(format!("{} is not built: run cargo build", path.display())),
-    }
-}
-
-/// The reference; that it is missing is a failure.
-fn reference_module() -> Result<PathBuf, String> {
-    let path = std::env::var_os("SOFTHSM2_MODULE").map_or_else(|| SOFTHSM2.into(), PathBuf::from);
-    match path.exists() {
-        true => Ok(path),
-        false => Err(format!(
-            "{} is missing: install Debian's package libsofthsm2, or set SOFTHSM2_MODULE",
-            path.display()
-        )),
     }
 }
