@@ -323,7 +323,7 @@ fn a_pin_is_asked_for_at_the_terminal_while_the_message_comes_from_a_pipe() {
     let mut command = Command::new("script");
     command
         .args(["--quiet", "--return", "--command", &sign, "/dev/null"])
-        .env_remove("SIGNET_PIN")
+        .env_clear()
         .env("SIGNET_TOKENDIR", place.path().join("tokens"));
     let output = fed(command, format!("{PIN}\n").as_bytes());
     let (out, err) = texts(&output);
