@@ -400,16 +400,6 @@ fn imported_keys_give_the_macs_of_openssl() {
                 )
                 .ok();
             assert_eq!(client.read("mac"), client.read("expected"), "{name}, {length} bytes");
-            let digest = openssl.to_lowercase();
-            client
-                .run(
-                    "openssl",
-                    &format!(
-                        "dgst -{digest} -mac HMAC -macopt hexkey:{hex} -binary -out expected message"
-                    ),
-                )
-                .ok();
-            assert_eq!(client.read("mac"), client.read("expected"), "{name}, {length} bytes");
         }
     }
 }
