@@ -246,7 +246,7 @@ fn listed(executable: &str, which: &str) -> Vec<String> {
     lines.lines().filter_map(|line| Some(line.strip_suffix(": test")?.to_owned())).collect()
 }
 
-/// The environment of one test: a token directory that nobody else sees.
+/// Tells the suite which module to load; the tokens are the client's own.
 fn prepared(command: &mut Command, module: &Path) {
     command.env("TEST_PKCS11_MODULE", module).env("RUST_BACKTRACE", "0");
 }
