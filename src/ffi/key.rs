@@ -15,7 +15,6 @@ pub unsafe fn generate(
     count: CK_ULONG,
     key: *mut CK_OBJECT_HANDLE,
 ) -> Result<()> {
-    module.require_session(SessionHandle(session))?;
     arg::require(key)?;
     // SAFETY: the caller answers for mechanism and template.
     let (mechanism, template) =

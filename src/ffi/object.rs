@@ -14,7 +14,6 @@ pub unsafe fn create(
     count: CK_ULONG,
     object: *mut CK_OBJECT_HANDLE,
 ) -> Result<()> {
-    module.require_session(SessionHandle(session))?;
     arg::require(object)?;
     // SAFETY: the caller answers for the template.
     let template = unsafe { arg::template(template, count) }?;
@@ -32,7 +31,6 @@ pub unsafe fn copy(
     count: CK_ULONG,
     copy: *mut CK_OBJECT_HANDLE,
 ) -> Result<()> {
-    module.require_session(SessionHandle(session))?;
     arg::require(copy)?;
     // SAFETY: the caller answers for the template.
     let template = unsafe { arg::template(template, count) }?;
@@ -71,7 +69,6 @@ pub unsafe fn attribute_value(
     template: *mut CK_ATTRIBUTE,
     count: CK_ULONG,
 ) -> Result<()> {
-    module.require_session(SessionHandle(session))?;
     // SAFETY: the caller answers for the template.
     let wanted = unsafe { arg::wanted(template, count) }?;
     let values = module.attributes(SessionHandle(session), ObjectHandle(object), &wanted)?;
@@ -94,7 +91,6 @@ pub unsafe fn set_attribute_value(
     template: *mut CK_ATTRIBUTE,
     count: CK_ULONG,
 ) -> Result<()> {
-    module.require_session(SessionHandle(session))?;
     if template.is_null() {
         return Err(Error::ArgumentsBad("no template"));
     }
@@ -110,7 +106,6 @@ pub unsafe fn find_init(
     template: *mut CK_ATTRIBUTE,
     count: CK_ULONG,
 ) -> Result<()> {
-    module.require_session(SessionHandle(session))?;
     // SAFETY: the caller answers for the template.
     let template = unsafe { arg::template(template, count) }?;
     module.find_objects_init(SessionHandle(session), &template)
@@ -124,7 +119,6 @@ pub unsafe fn find(
     room: CK_ULONG,
     count: *mut CK_ULONG,
 ) -> Result<()> {
-    module.require_session(SessionHandle(session))?;
     if out.is_null() && room != 0 {
         return Err(Error::ArgumentsBad("nowhere to put the handles"));
     }

@@ -74,8 +74,6 @@ pub unsafe fn login(
     pin: *mut CK_UTF8CHAR,
     pin_len: CK_ULONG,
 ) -> Result<()> {
-    let session = SessionHandle(session);
-    module.require_session(session)?;
     let user = UserType::from_ck(user).ok_or(Error::UserTypeInvalid)?;
     // SAFETY: the caller answers for the PIN.
     let pin = unsafe { arg::pin(pin, pin_len) }.map_err(|error| match error {
@@ -83,7 +81,7 @@ pub unsafe fn login(
         Error::PinLenRange => Error::PinIncorrect,
         other => other,
     })?;
-    module.login(session, user, &Pin::copied(pin))
+    module.login(SessionHandle(session), user, &Pin::copied(pin))
 }
 
 /// `C_Logout`.
@@ -107,13 +105,11 @@ pub unsafe fn cancel(module: &Module, session: CK_SESSION_HANDLE, flags: CK_FLAG
 }
 
 /// `C_GetFunctionStatus`.
-pub unsafe fn function_status(module: &Module, session: CK_SESSION_HANDLE) -> Result<()> {
-    module.require_session(SessionHandle(session))?;
+pub unsafe fn function_status(_module: &Module, _session: CK_SESSION_HANDLE) -> Result<()> {
     Err(Error::FunctionNotParallel)
 }
 
 /// `C_CancelFunction`.
-pub unsafe fn cancel_function(module: &Module, session: CK_SESSION_HANDLE) -> Result<()> {
-    module.require_session(SessionHandle(session))?;
+pub unsafe fn cancel_function(_module: &Module, _session: CK_SESSION_HANDLE) -> Result<()> {
     Err(Error::FunctionNotParallel)
 }

@@ -166,7 +166,6 @@ pub unsafe fn verify_signature_init(
     let signature = if mechanism.is_null() {
         &[]
     } else {
-        module.require_session(SessionHandle(session))?;
         // SAFETY: the caller answers for the signature.
         unsafe { arg::signature(signature, signature_len) }?
     };

@@ -21,6 +21,8 @@ cases! {
     so_keeps_read_only_sessions_out,
     closed_session_is_gone,
     handle_that_was_never_given_is_refused,
+    the_session_is_judged_before_other_arguments
+        softhsm2: departs("CKR_ARGUMENTS_BAD", "SoftHSM2 looks at other arguments first"),
     handles_are_not_reused,
     handles_are_not_reused_after_finalize
         softhsm2: departs("given again", "SoftHSM2 begins anew with every C_Initialize"),
@@ -176,6 +178,52 @@ fn all_say_invalid(s: Session<'_>) {
     refused(s.random(8), invalid);
     let mut seed = [1];
     refused(ck!(s.module, C_SeedRandom(s.handle, seed.as_mut_ptr(), 1)), invalid);
+}
+
+/// Null with a length, where every session but this one would be told so.
+fn the_session_is_judged_before_other_arguments(w: &World) {
+    let s = w.user();
+    let (m, none) = (s.module, CK_INVALID_HANDLE);
+    let says_invalid = |call: Rv| refused(call, CKR_SESSION_HANDLE_INVALID);
+    says_invalid(ck!(m, C_GetSessionInfo(none, null_mut())));
+    says_invalid(ck!(m, C_InitPIN(none, null_mut(), 8)));
+    says_invalid(ck!(m, C_SetPIN(none, null_mut(), 8, null_mut(), 8)));
+    says_invalid(ck!(m, C_Login(none, CKU_USER, null_mut(), 8)));
+    says_invalid(ck!(m, C_Login(none, CK_USER_TYPE::MAX, null_mut(), 8)));
+    says_invalid(ck!(m, C_CreateObject(none, null_mut(), 1, null_mut())));
+    says_invalid(ck!(m, C_CopyObject(none, 1, null_mut(), 1, null_mut())));
+    says_invalid(ck!(m, C_GetObjectSize(none, 1, null_mut())));
+    says_invalid(ck!(m, C_GetAttributeValue(none, 1, null_mut(), 1)));
+    says_invalid(ck!(m, C_SetAttributeValue(none, 1, null_mut(), 1)));
+    says_invalid(ck!(m, C_FindObjectsInit(none, null_mut(), 1)));
+    says_invalid(ck!(m, C_FindObjects(none, null_mut(), 1, null_mut())));
+    says_invalid(ck!(m, C_DigestInit(none, null_mut())));
+    says_invalid(ck!(m, C_Digest(none, null_mut(), 1, null_mut(), null_mut())));
+    says_invalid(ck!(m, C_DigestUpdate(none, null_mut(), 1)));
+    says_invalid(ck!(m, C_DigestFinal(none, null_mut(), null_mut())));
+    says_invalid(ck!(m, C_SignInit(none, null_mut(), 1)));
+    says_invalid(ck!(m, C_Sign(none, null_mut(), 1, null_mut(), null_mut())));
+    says_invalid(ck!(m, C_SignUpdate(none, null_mut(), 1)));
+    says_invalid(ck!(m, C_SignFinal(none, null_mut(), null_mut())));
+    says_invalid(ck!(m, C_VerifyInit(none, null_mut(), 1)));
+    says_invalid(ck!(m, C_Verify(none, null_mut(), 1, null_mut(), 1)));
+    says_invalid(ck!(m, C_VerifyUpdate(none, null_mut(), 1)));
+    says_invalid(ck!(m, C_VerifyFinal(none, null_mut(), 1)));
+    says_invalid(ck!(m, C_GenerateKey(none, null_mut(), null_mut(), 1, null_mut())));
+    says_invalid(ck!(m, C_SeedRandom(none, null_mut(), 1)));
+    says_invalid(ck!(m, C_GenerateRandom(none, null_mut(), 1)));
+    says_invalid(ck!(m, C_GetFunctionStatus(none)));
+    says_invalid(ck!(m, C_CancelFunction(none)));
+    let mut lie =
+        CK_MECHANISM { mechanism: CKM_SHA256_HMAC, pParameter: null_mut(), ulParameterLen: 1 };
+    says_invalid(ck!(m, C_DigestInit(none, &mut lie)));
+    says_invalid(ck!(m, C_SignInit(none, &mut lie, 1)));
+    says_invalid(ck!(m, C_VerifyInit(none, &mut lie, 1)));
+    says_invalid(ck3!(m, C_VerifySignatureInit(none, null_mut(), 1, null_mut(), 1)));
+    says_invalid(ck3!(m, C_VerifySignatureInit(none, &mut lie, 1, null_mut(), 1)));
+    says_invalid(ck3!(m, C_VerifySignature(none, null_mut(), 1)));
+    says_invalid(ck3!(m, C_VerifySignatureUpdate(none, null_mut(), 1)));
+    says_invalid(ck3!(m, C_VerifySignatureFinal(none)));
 }
 
 fn data(label: &str) -> Template {
