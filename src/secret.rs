@@ -90,6 +90,12 @@ impl Pin {
         self.0.expose()
     }
 
+    /// Whether no PIN is so long.
+    #[must_use]
+    pub fn is_too_long(&self) -> bool {
+        self.0.len() > Self::MAX_LEN
+    }
+
     /// Whether the length is one that a PIN may have.
     #[must_use]
     pub fn has_valid_length(&self) -> bool {

@@ -8,6 +8,7 @@
 
 use crate::error::{Error, Result};
 use crate::mechanism::RawMechanism;
+use crate::secret::Pin;
 use crate::session::{Output, Room};
 use crate::types::{AttributeType, RawAttribute};
 use cryptoki_sys::{CK_ATTRIBUTE, CK_BYTE, CK_MECHANISM, CK_ULONG};
@@ -25,25 +26,29 @@ const VALUE_MAX: CK_ULONG = 1 << 24;
 const PARAMETER_MAX: CK_ULONG = 65_536;
 /// More bytes than any MAC has.
 const SIGNATURE_MAX: usize = 1024;
-/// The longest PIN that is even looked at, in bytes.
-const PIN_MAX: CK_ULONG = 4096;
+/// More bytes than any PIN has.
+const PIN_MAX: usize = Pin::MAX_LEN + 1;
 /// The most random bytes that one call gives: 256 MiB.
 const RANDOM_MAX: CK_ULONG = 1 << 28;
 
-/// A slice of bytes; `(null, 0)` is an empty one.
+/// A slice of bytes; `(null, 0)` is an empty one. More than `max` of them are not
+/// even looked at: `too_long` is the answer.
 ///
 /// # Safety
-/// A non-null `data` points to `len` readable bytes that stay unchanged for `'a`.
-unsafe fn bytes<'a>(
+/// A non-null `data` points to `len` readable bytes that stay unchanged as
+/// long as the slice is used.
+unsafe fn bytes(
     data: *const CK_BYTE,
     len: CK_ULONG,
     max: CK_ULONG,
-    too_long: Error,
-) -> Result<&'a [u8]> {
+    too_long: Result<&[u8]>,
+) -> Result<&[u8]> {
     if data.is_null() {
         return if len == 0 { Ok(&[]) } else { Err(Error::ArgumentsBad("null with a length")) };
     }
-    let len = usize::try_from(len).ok().filter(|_| len <= max).ok_or(too_long)?;
+    let Some(len) = usize::try_from(len).ok().filter(|_| len <= max) else {
+        return too_long;
+    };
     // SAFETY: not null, and the caller of this function answers for the length,
     // which is far below isize::MAX. Bytes need no alignment.
     Ok(unsafe { slice::from_raw_parts(data, len) })
@@ -55,26 +60,22 @@ unsafe fn bytes<'a>(
 /// As for [`bytes`].
 pub unsafe fn data<'a>(data: *const CK_BYTE, len: CK_ULONG) -> Result<&'a [u8]> {
     // SAFETY: the same contract.
-    unsafe { bytes(data, len, DATA_MAX, Error::DataLenRange) }
+    unsafe { bytes(data, len, DATA_MAX, Err(Error::DataLenRange)) }
 }
 
 /// A MAC to be verified. One of more than [`SIGNATURE_MAX`] bytes is as wrong as
-/// any of exactly so many, which stands for it: it is not even looked at.
+/// any of exactly so many, which stands for it.
 ///
 /// # Safety
 /// As for [`bytes`].
 pub unsafe fn signature<'a>(data: *const CK_BYTE, len: CK_ULONG) -> Result<&'a [u8]> {
-    static TOO_LONG: [CK_BYTE; SIGNATURE_MAX] = [0; SIGNATURE_MAX];
-    let max = ulong(SIGNATURE_MAX)?;
-    if !data.is_null() && len > max {
-        return Ok(&TOO_LONG);
-    }
     // SAFETY: the same contract.
-    unsafe { bytes(data, len, max, Error::SignatureLenRange) }
+    unsafe { bytes(data, len, ulong(SIGNATURE_MAX)?, Ok(&[0; SIGNATURE_MAX])) }
 }
 
-/// A PIN. Null, which asks for a protected authentication path, is refused:
-/// there is none.
+/// A PIN. One of more than [`PIN_MAX`] bytes is as wrong as any of exactly so
+/// many, which stands for it. Null, which asks for a protected authentication
+/// path, is refused: there is none.
 ///
 /// # Safety
 /// As for [`bytes`].
@@ -83,7 +84,7 @@ pub unsafe fn pin<'a>(data: *const CK_BYTE, len: CK_ULONG) -> Result<&'a [u8]> {
         return Err(Error::ArgumentsBad("no PIN, and no protected authentication path"));
     }
     // SAFETY: the same contract.
-    unsafe { bytes(data, len, PIN_MAX, Error::PinLenRange) }
+    unsafe { bytes(data, len, ulong(PIN_MAX)?, Ok(&[0; PIN_MAX])) }
 }
 
 /// A seed of any length.
@@ -92,7 +93,7 @@ pub unsafe fn pin<'a>(data: *const CK_BYTE, len: CK_ULONG) -> Result<&'a [u8]> {
 /// As for [`bytes`].
 pub unsafe fn seed<'a>(data: *const CK_BYTE, len: CK_ULONG) -> Result<&'a [u8]> {
     // SAFETY: the same contract.
-    unsafe { bytes(data, len, DATA_MAX, Error::ArgumentsBad("too long a seed")) }
+    unsafe { bytes(data, len, DATA_MAX, Err(Error::ArgumentsBad("too long a seed"))) }
 }
 
 /// A caller's buffer for random bytes, filled by `fill`.
@@ -131,7 +132,7 @@ pub unsafe fn padded_text<const N: usize>(data: *const CK_BYTE) -> Result<String
         return Err(Error::ArgumentsBad("no label"));
     }
     // SAFETY: the same contract.
-    let field = unsafe { bytes(data, length, length, Error::ArgumentsBad("length")) }?;
+    let field = unsafe { bytes(data, length, length, Err(Error::ArgumentsBad("length"))) }?;
     let text = str::from_utf8(field).map_err(|_| Error::ArgumentsBad("a label not in UTF-8"))?;
     Ok(text.trim_end_matches([' ', '\0']).to_owned())
 }
@@ -154,7 +155,7 @@ pub unsafe fn template<'a>(
                 .map_or(Error::AttributeTypeInvalid(number), Error::AttributeValueInvalid);
             // SAFETY: the caller answers for each value.
             let value = unsafe {
-                bytes(attribute.pValue.cast(), attribute.ulValueLen, VALUE_MAX, too_long)
+                bytes(attribute.pValue.cast(), attribute.ulValueLen, VALUE_MAX, Err(too_long))
             }?;
             Ok(RawAttribute { number, value })
         })
@@ -254,7 +255,7 @@ pub unsafe fn optional_mechanism<'a>(
     }
     // SAFETY: the caller answers for the parameter.
     let parameter = unsafe {
-        bytes(mechanism.pParameter.cast(), mechanism.ulParameterLen, PARAMETER_MAX, wrong)
+        bytes(mechanism.pParameter.cast(), mechanism.ulParameterLen, PARAMETER_MAX, Err(wrong))
     }?;
     Ok(Some(RawMechanism { number: mechanism.mechanism, parameter }))
 }

@@ -76,11 +76,7 @@ pub unsafe fn login(
 ) -> Result<()> {
     let user = UserType::from_ck(user).ok_or(Error::UserTypeInvalid)?;
     // SAFETY: the caller answers for the PIN.
-    let pin = unsafe { arg::pin(pin, pin_len) }.map_err(|error| match error {
-        // No PIN has that length, so this one is wrong.
-        Error::PinLenRange => Error::PinIncorrect,
-        other => other,
-    })?;
+    let pin = unsafe { arg::pin(pin, pin_len) }?;
     module.login(SessionHandle(session), user, &Pin::copied(pin))
 }
 

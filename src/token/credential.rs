@@ -142,7 +142,8 @@ impl Token {
     }
 
     /// Checks a PIN, counting the attempt, and opens the vault with it. What the
-    /// derivation itself fails at is not counted: it is no answer to a guess.
+    /// derivation itself fails at is not counted: it is no answer to a guess. Nor
+    /// is what is longer than any PIN: it is none.
     pub(super) fn unlock(&self, user: UserType, pin: &Pin) -> Result<Vault> {
         let id = id(user)?;
         if self.settings.require_counter && !self.store.is_writable() {
@@ -153,6 +154,9 @@ impl Token {
         // Spares the derivation; what counts is the reservation.
         if self.store.attempts(&id)?.failures >= self.settings.pin_attempts {
             return Err(Error::PinLocked);
+        }
+        if pin.is_too_long() {
+            return Err(Error::PinIncorrect);
         }
         let key = wrapped.key(pin)?;
         let reservation = self.store.reserve(&id, self.settings.pin_attempts)?;

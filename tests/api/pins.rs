@@ -16,6 +16,7 @@ cases! {
     set_pin_needs_a_read_write_session,
     set_pin_needs_the_old_pin,
     set_pin_checks_the_length,
+    present_pin_of_an_impossible_length_is_incorrect,
     set_pin_refuses_null,
     pins_may_be_utf8_of_any_length_in_range,
     wrong_user_pins_lock_step_by_step
@@ -145,6 +146,26 @@ fn set_pin_checks_the_length(w: &World) {
     }
     s.logout().unwrap();
     s.login(CKU_USER, USER_PIN).unwrap();
+}
+
+/// §5.5.7, §5.5.9: CKR_PIN_LEN_RANGE is for a new PIN. No PIN is so long, so the
+/// present one is another, and nothing has been guessed.
+fn present_pin_of_an_impossible_length_is_incorrect(w: &World) {
+    let s = w.open(w.token(), RW);
+    let info = w.module().token_info(s.slot).unwrap();
+    for length in [info.ulMaxPinLen + 1, 4096, 4097, 5000] {
+        let long = "7".repeat(length as usize);
+        refused(s.set_pin(&long, "changed-pin"), CKR_PIN_INCORRECT);
+        refused(s.set_pin(USER_PIN, &long), CKR_PIN_LEN_RANGE);
+    }
+    s.login(CKU_USER, USER_PIN).unwrap();
+    let slot = s.slot;
+    s.close().unwrap();
+    for length in [info.ulMaxPinLen + 1, 4096, 4097, 5000] {
+        let long = "7".repeat(length as usize);
+        refused(w.module().init_token(slot, &long, "stolen"), CKR_PIN_INCORRECT);
+    }
+    w.module().init_token(slot, SO_PIN, "renewed").unwrap();
 }
 
 /// §5.5.9.

@@ -67,7 +67,7 @@ fn miri_lengths_beyond_all_bounds_are_refused_unread() {
         unsafe {
             assert_eq!(data(nowhere(), length), Err(Error::DataLenRange));
             assert_eq!(signature(nowhere(), length).map(<[_]>::len), Ok(SIGNATURE_MAX));
-            assert_eq!(pin(nowhere(), length), Err(Error::PinLenRange));
+            assert_eq!(pin(nowhere(), length).map(<[_]>::len), Ok(PIN_MAX));
             assert!(matches!(seed(nowhere(), length), Err(Error::ArgumentsBad(_))));
             assert!(matches!(template(nowhere(), length), Err(Error::ArgumentsBad(_))));
             assert!(matches!(wanted(nowhere(), length), Err(Error::ArgumentsBad(_))));
@@ -109,6 +109,16 @@ fn miri_a_mac_longer_than_any_stays_longer_than_any_and_is_not_looked_at() {
     // SAFETY: nothing that is so long is read.
     let longer_than_any = unsafe { signature(nowhere(), 1025) };
     assert_eq!(longer_than_any.map(<[_]>::len), Ok(SIGNATURE_MAX));
+}
+
+#[test]
+fn miri_a_pin_longer_than_any_stays_longer_than_any_and_is_not_looked_at() {
+    let too_long = |pin: &[u8]| Pin::copied(pin).is_too_long();
+    let longest = [b'1'; Pin::MAX_LEN];
+    // SAFETY: the longest PIN is as long as it says; one that is longer is not read.
+    let (longest, longer) =
+        unsafe { (pin(longest.as_ptr(), 255).unwrap(), pin(nowhere(), 257).unwrap()) };
+    assert!(!too_long(longest) && too_long(longer));
 }
 
 #[test]

@@ -174,6 +174,23 @@ fn a_pin_may_hold_any_bytes_up_to_the_longest() {
 }
 
 #[test]
+fn what_is_longer_than_any_pin_is_wrong_and_no_guess() {
+    let token = World::in_memory().create();
+    let (long, longer) = (pin(&[b'1'; Pin::MAX_LEN]), pin(&[b'1'; Pin::MAX_LEN + 1]));
+    for _ in 0..=settings().pin_attempts {
+        assert_eq!(token.login(USER, &longer), Err(Error::PinIncorrect));
+        assert_eq!(token.set_pin(USER, &longer, &long), Err(Error::PinIncorrect));
+        assert_eq!(token.reinitialize("label", &longer), Err(Error::PinIncorrect));
+    }
+    let info = token.info().unwrap();
+    assert_eq!((info.user.failures, info.security_officer.failures), (0, 0));
+    for _ in 0..settings().pin_attempts {
+        assert_eq!(token.login(USER, &long), Err(Error::PinIncorrect));
+    }
+    assert_eq!(token.login(USER, &longer), Err(Error::PinLocked));
+}
+
+#[test]
 fn the_cost_of_a_pin_is_that_of_the_day_it_was_set() {
     let world = World::in_memory();
     let token = world.create_bare();
