@@ -58,17 +58,22 @@ struct DigestOperation {
     in_parts: bool,
 }
 
-/// What `C_SessionCancel` can end.
+/// An operation that can be ended before it is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cancel {
     /// A digest.
     Digest,
     /// A search.
     Search,
+    /// A MAC operation.
+    Mac(Purpose),
+}
+
+impl Cancel {
     /// A MAC being made.
-    Sign,
+    pub const SIGN: &[Self] = &[Self::Mac(Purpose::Sign)];
     /// A MAC being verified, either way.
-    Verify,
+    pub const VERIFY: &[Self] = &[Self::Mac(Purpose::Verify), Self::Mac(Purpose::VerifySignature)];
 }
 
 impl State {
@@ -93,14 +98,8 @@ impl State {
         match cancel {
             Cancel::Digest => self.digest = None,
             Cancel::Search => self.search = None,
-            Cancel::Sign => drop(self.operation.take_if(|now| now.purpose() == Purpose::Sign)),
-            Cancel::Verify => drop(self.operation.take_if(|now| now.purpose() != Purpose::Sign)),
+            Cancel::Mac(purpose) => drop(self.operation.take_if(|now| now.purpose() == purpose)),
         }
-    }
-
-    /// Ends the operation of this purpose, if it is under way: its call failed.
-    pub fn abort(&mut self, purpose: Purpose) {
-        self.operation.take_if(|now| now.purpose() == purpose);
     }
 
     /// Ends an operation whose key may not be used any more.

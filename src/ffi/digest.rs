@@ -1,20 +1,12 @@
 //! Message digesting: PKCS#11 v3.2 §5.12.
 
 use super::arg;
+use super::session::or_end;
 use crate::error::Result;
 use crate::module::Module;
 use crate::session::Cancel;
 use crate::types::{ObjectHandle, SessionHandle};
 use cryptoki_sys::*;
-
-/// A call that fails for its arguments ends the digest, as every call does
-/// that neither asks for the length nor lacks room (§5.12.2).
-fn or_end<T>(module: &Module, session: CK_SESSION_HANDLE, parsed: Result<T>) -> Result<T> {
-    if parsed.is_err() {
-        module.session_cancel(SessionHandle(session), &[Cancel::Digest])?;
-    }
-    parsed
-}
 
 /// `C_DigestInit`; a null mechanism ends a digest that is under way.
 pub unsafe fn init(
@@ -41,7 +33,7 @@ pub unsafe fn digest(
     // SAFETY: the caller answers for the data.
     let parsed = unsafe { arg::data(data, data_len) }
         .and_then(|data| Ok((data, arg::OutBuf::new(digest, digest_len)?)));
-    let (data, out) = or_end(module, session, parsed)?;
+    let (data, out) = or_end(module, session, Cancel::Digest, parsed)?;
     // SAFETY: the caller answers for the buffer.
     unsafe { out.finish(module.digest(SessionHandle(session), data, out.room())) }
 }
@@ -54,7 +46,7 @@ pub unsafe fn update(
     part_len: CK_ULONG,
 ) -> Result<()> {
     // SAFETY: the caller answers for the data.
-    let part = or_end(module, session, unsafe { arg::data(part, part_len) })?;
+    let part = or_end(module, session, Cancel::Digest, unsafe { arg::data(part, part_len) })?;
     module.digest_update(SessionHandle(session), part)
 }
 
@@ -65,7 +57,7 @@ pub unsafe fn key(
     key: CK_OBJECT_HANDLE,
 ) -> Result<()> {
     let done = module.digest_key(SessionHandle(session), ObjectHandle(key));
-    or_end(module, session, done)
+    or_end(module, session, Cancel::Digest, done)
 }
 
 /// `C_DigestFinal`.
@@ -75,7 +67,7 @@ pub unsafe fn finish(
     digest: *mut CK_BYTE,
     digest_len: *mut CK_ULONG,
 ) -> Result<()> {
-    let out = or_end(module, session, arg::OutBuf::new(digest, digest_len))?;
+    let out = or_end(module, session, Cancel::Digest, arg::OutBuf::new(digest, digest_len))?;
     // SAFETY: the caller answers for the buffer.
     unsafe { out.finish(module.digest_final(SessionHandle(session), out.room())) }
 }

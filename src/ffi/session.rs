@@ -88,16 +88,32 @@ pub unsafe fn logout(module: &Module, session: CK_SESSION_HANDLE) -> Result<()> 
 /// `C_SessionCancel`. Flags of operations that the token does not offer name
 /// nothing that could be under way.
 pub unsafe fn cancel(module: &Module, session: CK_SESSION_HANDLE, flags: CK_FLAGS) -> Result<()> {
-    let what: Vec<_> = [
-        (CKF_DIGEST, Cancel::Digest),
-        (CKF_FIND_OBJECTS, Cancel::Search),
-        (CKF_SIGN, Cancel::Sign),
-        (CKF_VERIFY, Cancel::Verify),
-    ]
-    .into_iter()
-    .filter_map(|(flag, cancel)| (flags & flag != 0).then_some(cancel))
-    .collect();
+    let named: [(CK_FLAGS, &[Cancel]); 4] = [
+        (CKF_DIGEST, &[Cancel::Digest]),
+        (CKF_FIND_OBJECTS, &[Cancel::Search]),
+        (CKF_SIGN, Cancel::SIGN),
+        (CKF_VERIFY, Cancel::VERIFY),
+    ];
+    let what: Vec<_> = named
+        .iter()
+        .filter(|(flag, _)| flags & flag != 0)
+        .flat_map(|(_, operations)| operations.iter().copied())
+        .collect();
     module.session_cancel(SessionHandle(session), &what)
+}
+
+/// A call that fails for its arguments ends the operation, as every call does
+/// that neither asks for the length nor lacks room (§5.12.2, §5.13.2, §5.15.2).
+pub fn or_end<T>(
+    module: &Module,
+    session: CK_SESSION_HANDLE,
+    operation: Cancel,
+    parsed: Result<T>,
+) -> Result<T> {
+    if parsed.is_err() {
+        module.session_cancel(SessionHandle(session), &[operation])?;
+    }
+    parsed
 }
 
 /// `C_GetFunctionStatus`.

@@ -1,26 +1,12 @@
 //! Signing and verifying MACs: PKCS#11 v3.2 §5.13 and §5.15.
 
 use super::arg;
+use super::session::or_end;
 use crate::error::Result;
 use crate::module::{Module, Signing};
 use crate::session::{Cancel, Purpose};
 use crate::types::{ObjectHandle, SessionHandle};
 use cryptoki_sys::*;
-
-/// A call that fails for its arguments ends the operation, as every call does
-/// that neither asks for the length nor lacks room (§5.13.2, §5.15.2).
-fn or_end<T>(
-    module: &Module,
-    session: CK_SESSION_HANDLE,
-    purpose: Purpose,
-    parsed: Result<T>,
-) -> Result<T> {
-    if parsed.is_err() {
-        module.require_session(SessionHandle(session))?;
-        module.abort(SessionHandle(session), purpose);
-    }
-    parsed
-}
 
 /// Any of the three `…Init` functions; a null mechanism ends the operation
 /// that is under way.
@@ -38,10 +24,10 @@ unsafe fn init(
         Ok(Some(mechanism)) => module.mac_init(session, signing, mechanism, ObjectHandle(key)),
         Ok(None) => {
             let cancel = match signing {
-                Signing::Sign => Cancel::Sign,
-                Signing::Verify | Signing::VerifySignature(_) => Cancel::Verify,
+                Signing::Sign => Cancel::SIGN,
+                Signing::Verify | Signing::VerifySignature(_) => Cancel::VERIFY,
             };
-            module.session_cancel(session, &[cancel])
+            module.session_cancel(session, cancel)
         }
         Err(error) => {
             module.require_session(session)?;
@@ -73,7 +59,7 @@ pub unsafe fn sign(
     // SAFETY: the caller answers for the data.
     let parsed = unsafe { arg::data(data, data_len) }
         .and_then(|data| Ok((data, arg::OutBuf::new(signature, signature_len)?)));
-    let (data, out) = or_end(module, session, Purpose::Sign, parsed)?;
+    let (data, out) = or_end(module, session, Cancel::Mac(Purpose::Sign), parsed)?;
     // SAFETY: the caller answers for the buffer.
     unsafe { out.finish(module.sign(SessionHandle(session), data, out.room())) }
 }
@@ -97,7 +83,7 @@ pub unsafe fn sign_final(
     signature_len: *mut CK_ULONG,
 ) -> Result<()> {
     let parsed = arg::OutBuf::new(signature, signature_len);
-    let out = or_end(module, session, Purpose::Sign, parsed)?;
+    let out = or_end(module, session, Cancel::Mac(Purpose::Sign), parsed)?;
     // SAFETY: the caller answers for the buffer.
     unsafe { out.finish(module.sign_final(SessionHandle(session), out.room())) }
 }
@@ -126,7 +112,7 @@ pub unsafe fn verify(
     let parsed = unsafe { arg::data(data, data_len) }
         // SAFETY: as above.
         .and_then(|data| Ok((data, unsafe { arg::signature(signature, signature_len) }?)));
-    let (data, signature) = or_end(module, session, Purpose::Verify, parsed)?;
+    let (data, signature) = or_end(module, session, Cancel::Mac(Purpose::Verify), parsed)?;
     module.verify(SessionHandle(session), data, signature)
 }
 
@@ -150,7 +136,7 @@ pub unsafe fn verify_final(
 ) -> Result<()> {
     // SAFETY: the caller answers for the signature.
     let parsed = unsafe { arg::signature(signature, signature_len) };
-    let signature = or_end(module, session, Purpose::Verify, parsed)?;
+    let signature = or_end(module, session, Cancel::Mac(Purpose::Verify), parsed)?;
     module.verify_final(SessionHandle(session), signature)
 }
 
@@ -182,7 +168,7 @@ pub unsafe fn verify_signature(
 ) -> Result<()> {
     // SAFETY: the caller answers for the data.
     let parsed = unsafe { arg::data(data, data_len) };
-    let data = or_end(module, session, Purpose::VerifySignature, parsed)?;
+    let data = or_end(module, session, Cancel::Mac(Purpose::VerifySignature), parsed)?;
     module.verify_signature(SessionHandle(session), data)
 }
 
@@ -211,6 +197,6 @@ unsafe fn update(
     part_len: CK_ULONG,
 ) -> Result<()> {
     // SAFETY: the caller answers for the data.
-    let part = or_end(module, session, purpose, unsafe { arg::data(part, part_len) })?;
+    let part = or_end(module, session, Cancel::Mac(purpose), unsafe { arg::data(part, part_len) })?;
     module.mac_update(SessionHandle(session), purpose, part)
 }

@@ -6,7 +6,7 @@ use super::slots::{Slot, SlotState};
 use crate::error::{Error, Result};
 use crate::policy::Principal;
 use crate::secret::Pin;
-use crate::session::{Cancel, MacOperation, Purpose, Session};
+use crate::session::{Cancel, MacOperation, Session};
 use crate::store::Presence;
 use crate::token::Token;
 use crate::types::{SessionHandle, SlotId, UserType};
@@ -135,13 +135,6 @@ impl Module {
         let mut state = session.state.lock();
         what.iter().for_each(|&cancel| state.cancel(cancel));
         Ok(())
-    }
-
-    /// Ends the operation of a call that failed before it reached the session.
-    pub fn abort(&self, handle: SessionHandle, purpose: Purpose) {
-        if let Ok(session) = self.session(handle) {
-            session.state.lock().abort(purpose);
-        }
     }
 
     /// Logs a user in for all sessions with the token (`C_Login`).

@@ -99,7 +99,7 @@ fn what_may_be_under_way_together() {
     assert!(state.digest_init(Digest::new(Hash::Sha256)).is_ok());
     let again = state.digest_init(Digest::new(Hash::Sha256));
     assert_eq!(again, Err(Error::OperationActive));
-    state.cancel(Cancel::Sign);
+    state.cancel(Cancel::Mac(Purpose::Sign));
     state.cancel(Cancel::Digest);
     state.search_init(vec![KEY]);
     assert_eq!(state.may_begin(), Err(Error::OperationActive));
@@ -107,6 +107,19 @@ fn what_may_be_under_way_together() {
     assert!(state.search_next(10).unwrap().is_empty());
     state.search_final().unwrap();
     assert_eq!(state.search_final(), Err(Error::OperationNotInitialized));
+    assert!(state.may_begin().is_ok());
+}
+
+#[test]
+fn either_way_of_verifying_is_ended_alone() {
+    let mut state = State::default();
+    let Some(Operation::Sign(mac)) = signing().operation else { panic!("no MAC") };
+    state.begin(Operation::VerifySignature(mac, Vec::new()));
+    state.cancel(Cancel::Mac(Purpose::Verify));
+    assert_eq!(state.may_begin(), Err(Error::OperationActive));
+    for cancel in Cancel::VERIFY {
+        state.cancel(*cancel);
+    }
     assert!(state.may_begin().is_ok());
 }
 

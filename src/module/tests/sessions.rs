@@ -44,7 +44,7 @@ fn a_closed_session_and_a_foreign_number_are_no_sessions() {
         assert_eq!(module.login(handle, USER, &pin(USER_PIN)), Err(none.clone()));
         assert_eq!(module.logout(handle), Err(none.clone()));
         assert_eq!(module.init_pin(handle, &pin(USER_PIN)), Err(none.clone()));
-        assert_eq!(module.session_cancel(handle, &[Cancel::Sign]), Err(none.clone()));
+        assert_eq!(module.session_cancel(handle, Cancel::SIGN), Err(none.clone()));
         assert_eq!(sign_init(&module, handle, key), Err(none.clone()));
         assert_eq!(finish(&module, handle, b""), Err(none.clone()));
         assert_eq!(module.find_objects_init(handle, &[]), Err(none.clone()));
@@ -190,13 +190,14 @@ fn operations_are_cancelled_by_name() {
     let key = public_key(&module, session);
     sign_init(&module, session, key).unwrap();
     module.digest_init(session, mechanism(MechanismType::Sha256)).unwrap();
-    module.session_cancel(session, &[Cancel::Verify, Cancel::Search]).unwrap();
+    module.session_cancel(session, Cancel::VERIFY).unwrap();
+    module.session_cancel(session, &[Cancel::Search]).unwrap();
     assert_eq!(sign_init(&module, session, key), Err(Error::OperationActive));
-    module.session_cancel(session, &[Cancel::Sign]).unwrap();
+    module.session_cancel(session, Cancel::SIGN).unwrap();
     sign_init(&module, session, key).unwrap();
     let digest = module.digest_init(session, mechanism(MechanismType::Sha256));
     assert_eq!(digest, Err(Error::OperationActive));
-    module.session_cancel(session, &[Cancel::Sign, Cancel::Digest]).unwrap();
+    module.session_cancel(session, &[Cancel::Mac(Purpose::Sign), Cancel::Digest]).unwrap();
     module.find_objects_init(session, &[]).unwrap();
     assert_eq!(sign_init(&module, session, key), Err(Error::OperationActive));
     module.session_cancel(session, &[Cancel::Search]).unwrap();
@@ -209,12 +210,11 @@ fn an_aborted_operation_is_the_one_that_is_meant() {
     let session = user_session(&module);
     let key = public_key(&module, session);
     sign_init(&module, session, key).unwrap();
-    module.abort(session, Purpose::Verify);
+    module.session_cancel(session, &[Cancel::Mac(Purpose::Verify)]).unwrap();
     assert!(finish(&module, session, b"").is_ok());
     sign_init(&module, session, key).unwrap();
-    module.abort(session, Purpose::Sign);
+    module.session_cancel(session, &[Cancel::Mac(Purpose::Sign)]).unwrap();
     assert_eq!(finish(&module, session, b""), Err(Error::OperationNotInitialized));
-    module.abort(SessionHandle(0), Purpose::Sign);
 }
 
 #[test]

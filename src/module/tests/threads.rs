@@ -1,6 +1,7 @@
 //! Many threads in one application.
 
 use super::*;
+use crate::session::Cancel;
 use crate::types::AttributeType as A;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -78,7 +79,7 @@ fn logins_and_logouts_in_between_give_errors_that_say_so_and_never_a_wrong_mac()
                 Err(error) => assert!(expected(&error), "{error:?}"),
             }
             // Whatever the logout of another thread has left under way.
-            module.abort(session, Purpose::Sign);
+            module.session_cancel(session, Cancel::SIGN).unwrap();
             if (round + thread) % 7 == 0 {
                 tolerate(module.logout(session));
             }
