@@ -230,7 +230,9 @@ impl fmt::Display for Error {
             Self::TokenNotRecognized(slot) => {
                 write!(f, "the token in slot {slot} is not one that this version can read")
             }
-            Self::TokenWriteProtected => f.write_str("the token cannot be changed now"),
+            Self::TokenWriteProtected => {
+                f.write_str("the token cannot be changed: its file or file system is read-only")
+            }
             Self::UserAlreadyLoggedIn => f.write_str("this user is logged in already"),
             Self::UserAnotherAlreadyLoggedIn => f.write_str("another user is logged in"),
             Self::UserNotLoggedIn => f.write_str("a login is needed"),

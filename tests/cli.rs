@@ -101,7 +101,11 @@ fn texts(output: &Output) -> (String, String) {
 #[test]
 fn a_token_is_made_listed_and_shown() {
     let place = Place::new();
-    place.says(&["token", "list"], "No tokens. `signet token init --label NAME` makes one.");
+    let none = format!(
+        "No tokens in {}. `signet token init --label NAME` makes one.",
+        place.path().join("tokens").display()
+    );
+    place.says(&["token", "list"], &none);
     place.says(&["token", "init", "--label", "demo"], "slot 0");
     place.says(&["token", "init", "--label", "second"], "slot 1");
     let list = place.says(&["token", "list"], "demo");
@@ -144,8 +148,24 @@ fn a_damaged_token_keeps_nobody_from_the_others() {
     assert!(output.status.success() && out.contains("second"), "{out}{err}");
     assert!(err.contains("slot 0 is passed over") && err.contains("is damaged"), "{err}");
     place.says(&["key", "list", "--token", "second"], "label \"a\"");
-    place.fails(&["key", "list", "--token", "demo"], 1, "no token is labelled \"demo\"");
+    place.fails(
+        &["key", "list", "--token", "demo"],
+        1,
+        "no token is labelled \"demo\"; there is second, 1 that cannot be read in",
+    );
     place.says(&["token", "init", "--label", "third"], "slot 2");
+}
+
+/// Nobody is told that there is nothing, and to make a token, where there is one.
+#[test]
+fn a_damaged_token_is_not_taken_for_none() {
+    let place = Place::with_token();
+    std::fs::write(place.path().join("tokens/slot-0/token.db"), [0x5a; 4096]).unwrap();
+    let output = place.run(&["token", "list"]);
+    let (out, err) = texts(&output);
+    assert_eq!((output.status.code(), &*out), (Some(1), ""), "{err}");
+    assert!(err.contains("slot 0 is passed over") && err.contains("can be read"), "{err}");
+    place.fails(&["token", "show", "demo"], 1, "there is 1 that cannot be read in");
 }
 
 #[test]
@@ -275,6 +295,18 @@ fn wrong_pins_are_counted_and_the_last_chance_is_told() {
     place.says(&["token", "show", "demo"], "user PIN:              locked");
 }
 
+/// A service that is restarted over and over with an empty secret locks nothing.
+#[test]
+fn a_pin_that_none_can_be_is_not_tried() {
+    let place = Place::with_token();
+    for content in ["", "\n", "123", &"1".repeat(256)] {
+        let file = place.file("pin", content);
+        let list = ["key", "list", "--token", "demo", "--pin-file", &file];
+        place.fails(&list, 1, &format!("{file}: a PIN has 4 to 255 bytes"));
+    }
+    place.says(&["token", "show", "demo"], "user PIN:              set\n");
+}
+
 #[test]
 fn what_cannot_be_read_is_named() {
     let place = Place::with_token();
@@ -294,6 +326,12 @@ fn what_cannot_be_read_is_named() {
         &["key", "import", "--token", "demo", "--key", "b", "--file", &long],
         1,
         "too long for a key",
+    );
+    let text = place.file("text", "zz");
+    place.fails(
+        &["key", "import", "--token", "demo", "--key", "b", "--hex", "--file", &text],
+        1,
+        &format!("{text}: not hexadecimal"),
     );
     let empty = place.file("empty", "");
     place.fails(

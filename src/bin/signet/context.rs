@@ -22,7 +22,8 @@ use zeroize::Zeroize;
 pub struct Context {
     /// The tokens.
     pub module: Module,
-    directory: PathBuf,
+    /// Where the tokens are.
+    pub directory: PathBuf,
 }
 
 impl Context {
@@ -43,12 +44,15 @@ impl Context {
 
     /// Every initialised token and its slot. One that cannot be read is named on
     /// standard error and keeps nobody from the others.
-    pub fn tokens(&self) -> Result<Vec<(SlotId, Info)>, Failure> {
-        let mut tokens = Vec::new();
+    pub fn tokens(&self) -> Result<Tokens, Failure> {
+        let mut tokens = Tokens::default();
         for slot in self.module.slot_list()? {
             match self.module.token_info(slot) {
-                Ok(info) => tokens.extend(info.token.map(|info| (slot, info))),
-                Err(error) => eprintln!("signet: slot {slot} is passed over: {error}"),
+                Ok(info) => tokens.readable.extend(info.token.map(|info| (slot, info))),
+                Err(error) => {
+                    eprintln!("signet: slot {slot} is passed over: {error}");
+                    tokens.unreadable += 1;
+                }
             }
         }
         Ok(tokens)
@@ -57,21 +61,18 @@ impl Context {
     /// The token with this label. Several tokens may bear one label; then
     /// nobody can know which is meant.
     pub fn token(&self, label: &str) -> Result<(SlotId, Info), Failure> {
-        let tokens = self.tokens()?;
-        let labels: Vec<_> =
-            tokens.iter().map(|(_, info)| Escaped(&info.label).to_string()).collect();
+        let Tokens { readable, unreadable } = self.tokens()?;
+        let mut there: Vec<_> =
+            readable.iter().map(|(_, info)| Escaped(&info.label).to_string()).collect();
+        there.extend((unreadable > 0).then(|| format!("{unreadable} that cannot be read")));
         let mut named: Vec<_> =
-            tokens.into_iter().filter(|(_, info)| info.label == label).collect();
+            readable.into_iter().filter(|(_, info)| info.label == label).collect();
         match (named.pop(), named.is_empty()) {
             (Some(token), true) => Ok(token),
             (Some(_), false) => Err(format!("several tokens are labelled \"{label}\"").into()),
             (None, _) => Err(format!(
-                "no token is labelled \"{label}\"; {} in {}",
-                if labels.is_empty() {
-                    "there is none".to_owned()
-                } else {
-                    format!("there is {}", labels.join(", "))
-                },
+                "no token is labelled \"{label}\"; there is {} in {}",
+                if there.is_empty() { "none".to_owned() } else { there.join(", ") },
                 self.directory.display()
             )
             .into()),
@@ -100,13 +101,24 @@ impl Context {
 
     fn wrong_pin(&self, slot: SlotId) -> Failure {
         let state = self.module.token_info(slot).ok().and_then(|info| info.token);
-        match state.map(|info| info.user.limit.saturating_sub(info.user.failures)) {
+        // Where nothing can be written, nothing is counted.
+        let counted = state.filter(|info| info.writable);
+        match counted.map(|info| info.user.limit.saturating_sub(info.user.failures)) {
             Some(0) => "wrong PIN; it is now locked".into(),
             Some(1) => "wrong PIN; the next wrong one locks it".into(),
             Some(left) => format!("wrong PIN; {left} attempts left").into(),
             None => Error::PinIncorrect.into(),
         }
     }
+}
+
+/// The tokens of a directory.
+#[derive(Default)]
+pub struct Tokens {
+    /// Those that can be read, and their slots.
+    pub readable: Vec<(SlotId, Info)>,
+    /// How many cannot.
+    pub unreadable: usize,
 }
 
 /// A session whose user is logged in.

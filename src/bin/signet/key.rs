@@ -3,6 +3,7 @@
 use crate::Failure;
 use crate::context::{Attributes, Context, KeyName, Login, from_hex, to_hex};
 use crate::pins::PinFile;
+use signet_pkcs11::log::Escaped;
 use signet_pkcs11::mechanism::{CATALOGUE, Kind, RawMechanism};
 use signet_pkcs11::types::{AttributeType, KeyType, ObjectClass, ObjectHandle, Ulong};
 use std::fs::File;
@@ -134,7 +135,7 @@ fn read_key(path: &Path, is_hex: bool) -> Result<Zeroizing<Vec<u8>>, Failure> {
         return Ok(content);
     }
     content.retain(|byte| !byte.is_ascii_whitespace());
-    Ok(from_hex(&content)?.into())
+    Ok(from_hex(&content).map_err(|why| format!("{}: {why}", path.display()))?.into())
 }
 
 /// One line about a key.
@@ -166,7 +167,7 @@ fn describe(login: &Login<'_>, key: ObjectHandle) -> Result<String, Failure> {
             "" => "-".to_owned(),
             id => id.to_owned(),
         },
-        String::from_utf8_lossy(&label).escape_debug(),
+        Escaped(&String::from_utf8_lossy(&label)),
     ))
 }
 

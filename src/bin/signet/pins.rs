@@ -20,9 +20,19 @@ pub struct PinFile {
     pub pin_file: Option<PathBuf>,
 }
 
-/// The user PIN of a token.
+/// The user PIN of a token. One that no PIN can be, an empty file's for example, is
+/// not tried: it would only use up an attempt.
 pub fn user(file: &PinFile, token: &str) -> Result<Pin, Failure> {
-    obtain(file.pin_file.as_ref(), "SIGNET_PIN", &format!("PIN of \"{token}\""), false)
+    let what = format!("PIN of \"{token}\"");
+    let pin = obtain(file.pin_file.as_ref(), "SIGNET_PIN", &what, false)?;
+    if pin.has_valid_length() {
+        return Ok(pin);
+    }
+    let source = match &file.pin_file {
+        Some(path) => format!("{}: ", path.display()),
+        None => String::new(),
+    };
+    Err(format!("{source}a PIN has {} to {} bytes", Pin::MIN_LEN, Pin::MAX_LEN).into())
 }
 
 /// A user PIN that is being set.

@@ -1,7 +1,7 @@
 //! `signet token`: make and look at tokens.
 
 use crate::Failure;
-use crate::context::Context;
+use crate::context::{Context, Tokens};
 use crate::pins::{self, PinFile};
 use signet_pkcs11::error::Error;
 use signet_pkcs11::log::Escaped;
@@ -55,7 +55,8 @@ fn init(
     if label.is_empty() || label.len() > 32 || label.ends_with(' ') {
         return Err("a label has 1 to 32 bytes and does not end with a blank".into());
     }
-    if let Some((slot, _)) = context.tokens()?.into_iter().find(|(_, info)| info.label == label) {
+    let there = context.tokens()?.readable;
+    if let Some((slot, _)) = there.into_iter().find(|(_, info)| info.label == label) {
         return Err(format!("slot {slot} holds a token labelled \"{label}\" already").into());
     }
     let so_pin = pins::new_security_officer(so_pin_file, label)?;
@@ -85,13 +86,17 @@ fn is_empty(context: &Context, slot: SlotId) -> bool {
 }
 
 fn list(context: &Context) -> Result<(), Failure> {
-    let tokens = context.tokens()?;
-    if tokens.is_empty() {
-        say!("No tokens. `signet token init --label NAME` makes one.");
+    let Tokens { readable, unreadable } = context.tokens()?;
+    if readable.is_empty() {
+        let directory = context.directory.display();
+        if unreadable > 0 {
+            return Err(format!("no token in {directory} can be read").into());
+        }
+        say!("No tokens in {directory}. `signet token init --label NAME` makes one.");
         return Ok(());
     }
     say!("{:>4}  {:<32}  {:<16}  USER PIN", "SLOT", "LABEL", "SERIAL");
-    for (slot, info) in tokens {
+    for (slot, info) in readable {
         let pin = pin_state(info.user);
         let number: Ulong = slot.0;
         let label = Escaped(&info.label).to_string();
