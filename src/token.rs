@@ -78,6 +78,12 @@ pub struct PinState {
 }
 
 impl PinState {
+    /// Wrong attempts that can still be made before it is locked.
+    #[must_use]
+    pub const fn attempts_left(self) -> u32 {
+        self.limit.saturating_sub(self.failures)
+    }
+
     /// An incorrect PIN has been entered since the last login.
     #[must_use]
     pub const fn is_count_low(self) -> bool {

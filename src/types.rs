@@ -15,7 +15,7 @@ pub use handle::{ObjectHandle, SessionHandle, SlotId};
 pub use kind::{KeyType, ObjectClass, UserType};
 pub use mechanism::MechanismType;
 pub use template::{RawAttribute, Template};
-pub use text::padded;
+pub use text::{LABEL_LEN, padded};
 
 /// `CK_ULONG`: 64 bits wide on LP64 platforms, 32 bits elsewhere.
 pub type Ulong = cryptoki_sys::CK_ULONG;

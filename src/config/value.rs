@@ -2,7 +2,7 @@
 
 use super::Mechanisms;
 use crate::log::Level;
-use crate::types::MechanismType;
+use crate::types::{LABEL_LEN, MechanismType};
 
 /// `text` without the blanks around it that C's `isspace` knows.
 pub(super) fn trimmed(text: &str) -> &str {
@@ -88,8 +88,8 @@ pub(super) fn mechanisms(text: &str) -> Result<(Mechanisms, Vec<String>), String
 pub(super) fn label(bytes: &[u8]) -> Result<String, String> {
     let text = str::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
     let text = trimmed(text);
-    if !(1..=32).contains(&text.len()) {
-        return Err("a label has 1 to 32 bytes".into());
+    if !(1..=LABEL_LEN).contains(&text.len()) {
+        return Err(format!("a label has 1 to {LABEL_LEN} bytes"));
     }
     if text.chars().any(char::is_control) {
         return Err("a label holds no control characters".into());

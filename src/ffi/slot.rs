@@ -7,14 +7,12 @@ use crate::mechanism::{Kind, Row};
 use crate::module::Module;
 use crate::secret::Pin;
 use crate::token::PinState;
-use crate::types::{SessionHandle, SlotId, padded};
+use crate::types::{LABEL_LEN, SessionHandle, SlotId, padded};
 use cryptoki_sys::*;
 use std::os::raw::c_void;
 
 /// The model in `CK_TOKEN_INFO`.
 const MODEL: &str = "Signet HMAC";
-/// The longest label, in bytes.
-const LABEL_LEN: usize = 32;
 
 /// `C_GetSlotList`. Every slot holds a token: the last one a token that waits
 /// for `C_InitToken`.

@@ -38,8 +38,7 @@ impl Query {
                 .iter()
                 .find_map(|&class| rules::find(class, attribute))
                 .map(|rule| rule.shape);
-            if matches!(shape, Some(Shape::Bool | Shape::Ulong)) {
-                let shape = shape.unwrap_or(Shape::Bytes);
+            if let Some(shape @ (Shape::Bool | Shape::Ulong)) = shape {
                 AttributeValue::parse(attribute, shape, raw.value)?;
             }
             match query.wanted(attribute) {

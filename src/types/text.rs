@@ -1,5 +1,8 @@
 //! Text in fixed fields of the standard's structures.
 
+/// The length of a token's label, in bytes (`CK_TOKEN_INFO`, PKCS#11 v3.2 §3.2).
+pub const LABEL_LEN: usize = 32;
+
 /// `text` in a field of `N` bytes, padded with blanks and never terminated
 /// (PKCS#11 v3.2 §3.1). Text that is too long is cut at a character boundary.
 #[must_use]

@@ -103,7 +103,7 @@ impl Context {
         let state = self.module.token_info(slot).ok().and_then(|info| info.token);
         // Where nothing can be written, nothing is counted.
         let counted = state.filter(|info| info.writable);
-        match counted.map(|info| info.user.limit.saturating_sub(info.user.failures)) {
+        match counted.map(|info| info.user.attempts_left()) {
             Some(0) => "wrong PIN; it is now locked".into(),
             Some(1) => "wrong PIN; the next wrong one locks it".into(),
             Some(left) => format!("wrong PIN; {left} attempts left").into(),

@@ -7,7 +7,7 @@ use signet_pkcs11::error::Error;
 use signet_pkcs11::log::Escaped;
 use signet_pkcs11::secret::Pin;
 use signet_pkcs11::token::{Info, PinState};
-use signet_pkcs11::types::{SlotId, Ulong};
+use signet_pkcs11::types::{LABEL_LEN, SlotId, Ulong};
 use std::path::PathBuf;
 
 #[derive(clap::Subcommand)]
@@ -52,8 +52,9 @@ fn init(
     so_pin_file: Option<&PathBuf>,
     pin: &PinFile,
 ) -> Result<(), Failure> {
-    if label.is_empty() || label.len() > 32 || label.ends_with(' ') {
-        return Err("a label has 1 to 32 bytes and does not end with a blank".into());
+    if label.is_empty() || label.len() > LABEL_LEN || label.ends_with(' ') {
+        let needed = format!("a label has 1 to {LABEL_LEN} bytes and does not end with a blank");
+        return Err(needed.into());
     }
     let there = context.tokens()?.readable;
     if let Some((slot, _)) = there.into_iter().find(|(_, info)| info.label == label) {
@@ -116,7 +117,7 @@ fn show(slot: SlotId, info: &Info) -> Result<(), Failure> {
 }
 
 fn pin_state(pin: PinState) -> String {
-    let left = pin.limit.saturating_sub(pin.failures);
+    let left = pin.attempts_left();
     match pin {
         PinState { initialized: false, .. } => "not set".into(),
         _ if pin.is_locked() => "locked".into(),
