@@ -73,6 +73,60 @@ impl Row {
         };
         (self.key_bytes.0 * factor, self.key_bytes.1 * factor)
     }
+
+    const fn invalid(&self) -> Error {
+        Error::MechanismInvalid(self.mechanism.to_ck())
+    }
+
+    /// The mechanism with this parameter as a digest.
+    ///
+    /// # Errors
+    /// [`Error::MechanismInvalid`] when it is none,
+    /// [`Error::MechanismParamInvalid`] when there is a parameter.
+    pub const fn as_digest(&self, parameter: &[u8]) -> Result<Hash> {
+        match self.kind {
+            Kind::Digest(_) if !parameter.is_empty() => Err(Error::MechanismParamInvalid),
+            Kind::Digest(hash) => Ok(hash),
+            _ => Err(self.invalid()),
+        }
+    }
+
+    /// The mechanism with this parameter as a MAC: its hash and the length of its
+    /// tags in bytes.
+    ///
+    /// # Errors
+    /// [`Error::MechanismInvalid`] when it is none; [`Error::MechanismParamInvalid`]
+    /// when a full-length HMAC has a parameter, or a general-length one anything
+    /// but a `CK_ULONG` from 1 to the hash's length.
+    pub fn as_mac(&self, parameter: &[u8]) -> Result<(Hash, usize)> {
+        match self.kind {
+            Kind::Hmac(_) if !parameter.is_empty() => Err(Error::MechanismParamInvalid),
+            Kind::Hmac(hash) => Ok((hash, hash.output_len())),
+            Kind::HmacGeneral(hash) => {
+                let length = parameter
+                    .try_into()
+                    .ok()
+                    .and_then(|bytes| usize::try_from(Ulong::from_ne_bytes(bytes)).ok())
+                    .filter(|length| (1..=hash.output_len()).contains(length))
+                    .ok_or(Error::MechanismParamInvalid)?;
+                Ok((hash, length))
+            }
+            Kind::Digest(_) | Kind::KeyGen(_) => Err(self.invalid()),
+        }
+    }
+
+    /// The mechanism with this parameter as a key generator: the type of its keys.
+    ///
+    /// # Errors
+    /// [`Error::MechanismInvalid`] when it is none,
+    /// [`Error::MechanismParamInvalid`] when there is a parameter.
+    pub const fn as_key_gen(&self, parameter: &[u8]) -> Result<KeyType> {
+        match self.kind {
+            Kind::KeyGen(_) if !parameter.is_empty() => Err(Error::MechanismParamInvalid),
+            Kind::KeyGen(key_type) => Ok(key_type),
+            _ => Err(self.invalid()),
+        }
+    }
 }
 
 const GENERATED: (usize, usize) = (GENERATED_KEY_MIN, GENERATED_KEY_MAX);
@@ -133,79 +187,12 @@ pub struct RawMechanism<'a> {
     pub parameter: &'a [u8],
 }
 
-impl RawMechanism<'_> {
-    fn row(&self) -> Result<&'static Row> {
-        MechanismType::from_ck(self.number)
-            .and_then(find)
-            .ok_or(Error::MechanismInvalid(self.number))
-    }
-
-    fn no_parameter(&self) -> Result<()> {
-        if self.parameter.is_empty() { Ok(()) } else { Err(Error::MechanismParamInvalid) }
-    }
-
-    /// The mechanism as a digest.
-    ///
-    /// # Errors
-    /// [`Error::MechanismInvalid`] when it is none,
-    /// [`Error::MechanismParamInvalid`] when it carries a parameter.
-    pub fn as_digest(&self) -> Result<(MechanismType, Hash)> {
-        let row = self.row()?;
-        let Kind::Digest(hash) = row.kind else {
-            return Err(Error::MechanismInvalid(self.number));
-        };
-        self.no_parameter()?;
-        Ok((row.mechanism, hash))
-    }
-
-    /// The mechanism as a MAC: its hash and the length of its tags in bytes.
-    ///
-    /// # Errors
-    /// [`Error::MechanismInvalid`] when it is none; [`Error::MechanismParamInvalid`]
-    /// when a full-length HMAC carries a parameter, or a general-length one
-    /// carries anything but a `CK_ULONG` from 1 to the hash's length.
-    pub fn as_mac(&self) -> Result<(MechanismType, Hash, usize)> {
-        let row = self.row()?;
-        match row.kind {
-            Kind::Hmac(hash) => {
-                self.no_parameter()?;
-                Ok((row.mechanism, hash, hash.output_len()))
-            }
-            Kind::HmacGeneral(hash) => {
-                let length = self
-                    .parameter
-                    .try_into()
-                    .ok()
-                    .and_then(|bytes| usize::try_from(Ulong::from_ne_bytes(bytes)).ok())
-                    .filter(|length| (1..=hash.output_len()).contains(length))
-                    .ok_or(Error::MechanismParamInvalid)?;
-                Ok((row.mechanism, hash, length))
-            }
-            Kind::Digest(_) | Kind::KeyGen(_) => Err(Error::MechanismInvalid(self.number)),
-        }
-    }
-
-    /// The mechanism as a key generator: the type of its keys.
-    ///
-    /// # Errors
-    /// [`Error::MechanismInvalid`] when it is none,
-    /// [`Error::MechanismParamInvalid`] when it carries a parameter.
-    pub fn as_key_gen(&self) -> Result<(MechanismType, KeyType)> {
-        let row = self.row()?;
-        let Kind::KeyGen(key_type) = row.kind else {
-            return Err(Error::MechanismInvalid(self.number));
-        };
-        self.no_parameter()?;
-        Ok((row.mechanism, key_type))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn raw(mechanism: MechanismType, parameter: &[u8]) -> RawMechanism<'_> {
-        RawMechanism { number: mechanism.to_ck(), parameter }
+    fn mac(mechanism: MechanismType, parameter: &[u8]) -> Result<(Hash, usize)> {
+        find(mechanism).unwrap().as_mac(parameter)
     }
 
     #[test]
@@ -227,9 +214,9 @@ mod tests {
     fn a_full_length_hmac_takes_no_parameter() {
         let length = 16 as Ulong;
         let parameter = length.to_ne_bytes();
-        assert!(raw(MechanismType::Sha256Hmac, &[]).as_mac().is_ok());
+        assert!(mac(MechanismType::Sha256Hmac, &[]).is_ok());
         assert_eq!(
-            raw(MechanismType::Sha256Hmac, &parameter).as_mac().unwrap_err(),
+            mac(MechanismType::Sha256Hmac, &parameter).unwrap_err(),
             Error::MechanismParamInvalid
         );
     }
@@ -238,7 +225,7 @@ mod tests {
     fn a_general_hmac_takes_a_length_from_one_to_the_hash() {
         let general = |length: Ulong| {
             let parameter = length.to_ne_bytes();
-            raw(MechanismType::Sha256HmacGeneral, &parameter).as_mac().map(|(.., length)| length)
+            mac(MechanismType::Sha256HmacGeneral, &parameter).map(|(_, length)| length)
         };
         assert_eq!(general(1).unwrap(), 1);
         assert_eq!(general(32).unwrap(), 32);
@@ -246,16 +233,33 @@ mod tests {
             assert_eq!(general(wrong).unwrap_err(), Error::MechanismParamInvalid);
         }
         for wrong in [&[][..], &[16], &[0; 16]] {
-            assert!(raw(MechanismType::Sha256HmacGeneral, wrong).as_mac().is_err());
+            assert!(mac(MechanismType::Sha256HmacGeneral, wrong).is_err());
         }
     }
 
     #[test]
     fn a_mechanism_serves_its_own_kind_only() {
-        assert!(raw(MechanismType::Sha256, &[]).as_mac().is_err());
-        assert!(raw(MechanismType::Sha256Hmac, &[]).as_digest().is_err());
-        assert!(raw(MechanismType::Sha256Hmac, &[]).as_key_gen().is_err());
-        let unknown = RawMechanism { number: 0xdead_beef, parameter: &[] };
-        assert_eq!(unknown.as_mac().unwrap_err(), Error::MechanismInvalid(0xdead_beef));
+        for row in CATALOGUE {
+            let invalid = Some(Error::MechanismInvalid(row.mechanism.to_ck()));
+            let refused = [
+                (matches!(row.kind, Kind::Digest(_)), row.as_digest(&[]).err()),
+                (matches!(row.kind, Kind::KeyGen(_)), row.as_key_gen(&[]).err()),
+                (
+                    matches!(row.kind, Kind::Hmac(_) | Kind::HmacGeneral(_)),
+                    row.as_mac(&(1 as Ulong).to_ne_bytes()).err(),
+                ),
+            ];
+            for (own, error) in refused {
+                assert_eq!(own, error != invalid, "{}", row.mechanism);
+            }
+        }
+    }
+
+    #[test]
+    fn digests_and_generators_take_no_parameter() {
+        let wrong = Error::MechanismParamInvalid;
+        let row = |mechanism| find(mechanism).unwrap();
+        assert_eq!(row(MechanismType::Sha256).as_digest(&[0]), Err(wrong.clone()));
+        assert_eq!(row(MechanismType::Sha256KeyGen).as_key_gen(&[0]), Err(wrong));
     }
 }

@@ -109,14 +109,6 @@ impl Module {
             .ok_or(Error::MechanismInvalid(number))
     }
 
-    fn require_offered(&self, mechanism: MechanismType) -> Result<()> {
-        if self.mechanisms.offers(mechanism) {
-            Ok(())
-        } else {
-            Err(Error::MechanismInvalid(mechanism.to_ck()))
-        }
-    }
-
     /// Makes a token with this label and these PINs unless there is one
     /// already: what a container does at its first start. One that has no user PIN
     /// yet gets it: whoever made it by other means may have been stopped half-way.

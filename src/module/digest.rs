@@ -16,8 +16,7 @@ impl Module {
     /// [`Error::MechanismParamInvalid`].
     pub fn digest_init(&self, session: SessionHandle, mechanism: RawMechanism<'_>) -> Result<()> {
         let session = self.session(session)?;
-        let (mechanism, hash) = mechanism.as_digest()?;
-        self.require_offered(mechanism)?;
+        let hash = self.mechanism_info(mechanism.number)?.as_digest(mechanism.parameter)?;
         session.state.lock().digest_init(Digest::new(hash))
     }
 

@@ -35,14 +35,14 @@ impl Module {
         template: &Template<'_>,
     ) -> Result<ObjectHandle> {
         let session = self.session(handle)?;
-        let (mechanism, key_type) = mechanism.as_key_gen()?;
-        self.require_offered(mechanism)?;
+        let row = self.mechanism_info(mechanism.number)?;
+        let key_type = row.as_key_gen(mechanism.parameter)?;
         let lengths = GENERATED_KEY_MIN..=GENERATED_KEY_MAX;
         let (new, length) = NewObject::generate(template, key_type, lengths)?;
         require_trust(&new, session.principal() == Principal::SecurityOfficer)?;
         let value = SecretBytes::filled(length, |out| self.surroundings.entropy.fill(out))?;
         let contribution = self.contribution(&value)?;
-        let object = new.into_generated(value, mechanism, contribution)?;
+        let object = new.into_generated(value, row.mechanism, contribution)?;
         self.keep(handle, &session, Action::CreateKey, object)
     }
 
@@ -64,8 +64,8 @@ impl Module {
     ) -> Result<()> {
         let session = self.session(session)?;
         session.state.lock().may_begin()?;
-        let (mechanism, hash, length) = mechanism.as_mac()?;
-        self.require_offered(mechanism)?;
+        let row = self.mechanism_info(mechanism.number)?;
+        let (hash, length) = row.as_mac(mechanism.parameter)?;
         let principal = session.principal();
         let opened = self.object(&session, principal, key, Error::KeyHandleInvalid)?;
         let prepared = opened.as_ref().ok_or(Error::KeyHandleInvalid(key))?;
@@ -84,8 +84,8 @@ impl Module {
         if !hash.accepts(key_type) {
             return Err(Error::KeyTypeInconsistent);
         }
-        if !object.allows(mechanism) {
-            return Err(Error::MechanismInvalid(mechanism.to_ck()));
+        if !object.allows(row.mechanism) {
+            return Err(Error::MechanismInvalid(mechanism.number));
         }
         let needs_login = object.is_private() || object.is_token_object();
         let mac = MacOperation::new(prepared.prepared(hash).clone(), length, key, needs_login);

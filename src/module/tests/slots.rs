@@ -211,6 +211,9 @@ fn what_the_configuration_leaves_out_is_not_offered() {
     let digest = MechanismType::Sha256;
     let begun = only.digest_init(session, mechanism(digest));
     assert_eq!(begun, Err(refused(digest)));
+    let with_parameter = RawMechanism { number: digest.to_ck(), parameter: &[0] };
+    let begun = only.digest_init(session, with_parameter);
+    assert_eq!(begun, Err(refused(digest)), "what is not offered has no right parameter");
     let generator = MechanismType::GenericSecretKeyGen;
     let length = ck(32);
     let template = [(AttributeType::ValueLen, &length[..])];
