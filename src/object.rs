@@ -23,6 +23,19 @@ use zeroize::Zeroizing;
 /// Attributes and their values, the secret one excepted.
 pub type Attributes = BTreeMap<AttributeType, AttributeValue>;
 
+/// A `CK_ULONG` attribute.
+fn number(attributes: &Attributes, attribute: AttributeType) -> Option<Ulong> {
+    match attributes.get(&attribute) {
+        Some(AttributeValue::Ulong(number)) => Some(*number),
+        _ => None,
+    }
+}
+
+/// A `CK_BBOOL` attribute; false when there is none of this type.
+fn flag(attributes: &Attributes, attribute: AttributeType) -> bool {
+    attributes.get(&attribute) == Some(&AttributeValue::Bool(true))
+}
+
 /// Whether a key may be used (KMS API: KeyState).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyState {
@@ -81,16 +94,13 @@ impl Object {
     /// The key type; `None` for objects that are no keys.
     #[must_use]
     pub fn key_type(&self) -> Option<KeyType> {
-        match self.attributes.get(&AttributeType::KeyType) {
-            Some(AttributeValue::Ulong(number)) => KeyType::from_ck(*number),
-            _ => None,
-        }
+        number(&self.attributes, AttributeType::KeyType).and_then(KeyType::from_ck)
     }
 
     /// A `CK_BBOOL` attribute; false when the object has none of this type.
     #[must_use]
     pub fn flag(&self, attribute: AttributeType) -> bool {
-        self.attributes.get(&attribute) == Some(&AttributeValue::Bool(true))
+        flag(&self.attributes, attribute)
     }
 
     /// The bytes of a byte-array attribute; empty when there are none.
@@ -190,10 +200,8 @@ impl Object {
     #[must_use]
     pub fn size(&self) -> usize {
         let attributes: usize = self.attributes.values().map(|value| value.to_bytes().len()).sum();
-        let value = match self.attributes.get(&AttributeType::ValueLen) {
-            Some(AttributeValue::Ulong(length)) => usize::try_from(*length).unwrap_or(0),
-            _ => self.value.len(),
-        };
+        let value = number(&self.attributes, AttributeType::ValueLen)
+            .map_or(self.value.len(), |length| usize::try_from(length).unwrap_or(0));
         attributes + value
     }
 

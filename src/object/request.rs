@@ -2,7 +2,7 @@
 //! PKCS#11 v3.2 §4.1.1 (create), §4.1.2 (modify), §4.1.3 (copy).
 
 use super::rules::{self, Change, Given, Rule};
-use super::{Attributes, KeyState, Lifecycle, Object, Origin};
+use super::{Attributes, KeyState, Lifecycle, Object, Origin, flag, number};
 use crate::error::{Error, Result};
 use crate::secret::SecretBytes;
 use crate::types::{
@@ -44,9 +44,9 @@ impl NewObject {
     /// [`Error::AttributeValueInvalid`], [`Error::AttributeReadOnly`],
     /// [`Error::TemplateIncomplete`], [`Error::TemplateInconsistent`].
     pub fn create(template: &Template<'_>, key_len: RangeInclusive<usize>) -> Result<Self> {
-        let number = find_ulong(template, AttributeType::Class)?
+        let class = find_ulong(template, AttributeType::Class)?
             .ok_or(Error::TemplateIncomplete(AttributeType::Class))?;
-        let class = ObjectClass::from_ck(number)
+        let class = ObjectClass::from_ck(class)
             .ok_or(Error::AttributeValueInvalid(AttributeType::Class))?;
         let new = Self::parse(class, template, |rule| rule.create)?;
         let (length, allowed) = (
@@ -60,10 +60,9 @@ impl NewObject {
             return Err(Error::AttributeValueInvalid(AttributeType::Value));
         }
         if class == ObjectClass::SecretKey {
-            match new.attributes.get(&AttributeType::KeyType) {
-                Some(AttributeValue::Ulong(number)) if KeyType::from_ck(*number).is_some() => {}
-                _ => return Err(Error::AttributeValueInvalid(AttributeType::KeyType)),
-            }
+            number(&new.attributes, AttributeType::KeyType)
+                .and_then(KeyType::from_ck)
+                .ok_or(Error::AttributeValueInvalid(AttributeType::KeyType))?;
         }
         Ok(new)
     }
@@ -90,11 +89,8 @@ impl NewObject {
                 return Err(Error::TemplateInconsistent(attribute));
             }
         }
-        let length = match new.attributes.get(&AttributeType::ValueLen) {
-            Some(AttributeValue::Ulong(length)) => usize::try_from(*length).ok(),
-            _ => None,
-        };
-        let length = length
+        let length = number(&new.attributes, AttributeType::ValueLen)
+            .and_then(|length| usize::try_from(length).ok())
             .filter(|length| key_len.contains(length))
             .ok_or(Error::AttributeValueInvalid(AttributeType::ValueLen))?;
         Ok((new, length))
@@ -133,7 +129,7 @@ impl NewObject {
     /// Whether the template asks for an attribute that is true.
     #[must_use]
     pub fn flag(&self, attribute: AttributeType) -> bool {
-        self.attributes.get(&attribute) == Some(&AttributeValue::Bool(true))
+        flag(&self.attributes, attribute)
     }
 
     /// The class asked for.
