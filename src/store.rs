@@ -327,6 +327,13 @@ pub trait Store: Reader + Send + Sync {
     fn write(&self, change: &mut dyn FnMut(&dyn Reader) -> Result<Vec<Change>>)
     -> Result<Sequence>;
 
+    /// Shows `look` one state of the store for as long as it takes, while others go
+    /// on writing. `look` must not call the store, and whoever forks waits for it.
+    ///
+    /// # Errors
+    /// What `look` returns; the store could not be read.
+    fn snapshot(&self, look: &mut dyn FnMut(&dyn Reader) -> Result<()>) -> Result<()>;
+
     /// The counters of a credential, dead reservations counted in.
     ///
     /// # Errors

@@ -217,6 +217,11 @@ impl Store for MemoryStore {
         Ok(sequence)
     }
 
+    fn snapshot(&self, look: &mut dyn FnMut(&dyn Reader) -> Result<()>) -> Result<()> {
+        let content = self.state()?.content.clone();
+        look(&content)
+    }
+
     fn attempts(&self, credential: &RecordId) -> Result<Attempts> {
         let state = self.state()?;
         let known = state.credentials.get(credential).copied().unwrap_or_default();

@@ -413,6 +413,23 @@ impl Store for SqliteStore {
         committed.map(|()| sequence)
     }
 
+    fn snapshot(&self, look: &mut dyn FnMut(&dyn Reader) -> Result<()>) -> Result<()> {
+        let _inside = Inside::enter();
+        if self.handles.is_released() {
+            return Err(self.gone());
+        }
+        self.check_alive()?;
+        // A connection of its own: the other readers must not wait for this one.
+        let connection = open_database(&self.database, self.writable)?;
+        schema::configure(&connection, false).at(&self.database, "set up")?;
+        let transaction = Transaction::begin(&connection, &self.database, "BEGIN")?;
+        let state = Snapshot { connection: &connection, path: &self.database };
+        // SQLite chooses the state at the first read, not at BEGIN.
+        state.sequence()?;
+        look(&state)?;
+        transaction.commit()
+    }
+
     fn attempts(&self, credential: &RecordId) -> Result<Attempts> {
         self.read_attempts(credential)
     }

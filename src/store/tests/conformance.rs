@@ -43,6 +43,7 @@ suite! {
     commits_are_numbered_without_gaps,
     an_empty_batch_and_a_refusing_closure_commit_nothing,
     a_batch_may_build_on_itself,
+    a_snapshot_stays_as_it_is_while_others_write,
     clear_forgets_records_failures_and_reservations,
     records_are_found_by_all_their_tags,
     changed_tags_find_and_old_ones_do_not,
@@ -147,6 +148,22 @@ fn a_batch_may_build_on_itself(bench: &Bench) {
         Ok(vec![put("one", now.version, b"3", &[])])
     });
     assert_eq!(sequence.unwrap(), Sequence(2));
+}
+
+fn a_snapshot_stays_as_it_is_while_others_write(bench: &Bench) {
+    let store = bench.store();
+    commit(&*store, &[put("one", 0, b"1", &[tag(1, 1)]), put("two", 0, b"", &[])]).unwrap();
+    let refused = store.snapshot(&mut |state| {
+        let write = || commit(&*store, &[put("one", 1, b"2", &[]), remove("two", 1)]).unwrap();
+        std::thread::scope(|scope| scope.spawn(write).join()).unwrap();
+        assert_eq!(state.get(KIND, &id("one"))?.unwrap().body, b"1");
+        assert_eq!(names(&state.find(KIND, &[tag(1, 1)], None, 9)?), ["one"]);
+        assert_eq!(names(&state.find(KIND, &[], None, 9)?), ["one", "two"]);
+        assert_eq!(state.sequence()?, Sequence(1));
+        Err(Error::FunctionFailed("no".into()))
+    });
+    assert_eq!(refused, Err(Error::FunctionFailed("no".into())));
+    assert_eq!(names(&store.find(KIND, &[], None, 9).unwrap()), ["one"]);
 }
 
 fn clear_forgets_records_failures_and_reservations(bench: &Bench) {

@@ -109,15 +109,36 @@ impl Reader for Wrapped {
     }
 
     fn find(&self, kind: Kind, tags: &[Tag], after: Option<Cursor>, limit: usize) -> Result<Page> {
-        let page = self.store.find(kind, tags, after, limit);
-        if let Some((_, step)) = self.after_find.lock().as_mut().filter(|(of, _)| *of == kind) {
+        Watched { state: &*self.store, steps: self }.find(kind, tags, after, limit)
+    }
+
+    fn sequence(&self) -> Result<Sequence> {
+        self.store.sequence()
+    }
+}
+
+/// A state of the store, read with the steps of the test in between.
+struct Watched<'a> {
+    state: &'a dyn Reader,
+    steps: &'a Wrapped,
+}
+
+impl Reader for Watched<'_> {
+    fn get(&self, kind: Kind, id: &RecordId) -> Result<Option<Record>> {
+        self.state.get(kind, id)
+    }
+
+    fn find(&self, kind: Kind, tags: &[Tag], after: Option<Cursor>, limit: usize) -> Result<Page> {
+        let page = self.state.find(kind, tags, after, limit);
+        if let Some((_, step)) = self.steps.after_find.lock().as_mut().filter(|(of, _)| *of == kind)
+        {
             step();
         }
         page
     }
 
     fn sequence(&self) -> Result<Sequence> {
-        self.store.sequence()
+        self.state.sequence()
     }
 }
 
@@ -140,6 +161,10 @@ impl Store for Wrapped {
         let sequence = self.store.write(change);
         Self::run(&self.after_write);
         sequence
+    }
+
+    fn snapshot(&self, look: &mut dyn FnMut(&dyn Reader) -> Result<()>) -> Result<()> {
+        self.store.snapshot(&mut |state| look(&Watched { state, steps: self }))
     }
 
     fn attempts(&self, credential: &RecordId) -> Result<Attempts> {
