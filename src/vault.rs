@@ -18,9 +18,11 @@
 
 mod pin;
 mod set_hash;
+mod x25519;
 
 pub use pin::{PinParameters, WrappedRoot};
 pub use set_hash::SetHash;
+pub use x25519::{PrivateKey, PublicKey};
 
 use crate::entropy::{self, Entropy};
 use crate::error::{Error, Result};
@@ -201,11 +203,12 @@ fn open(key: &SecretBytes, associated: &[u8], sealed: &[u8]) -> Option<SecretByt
 }
 
 /// Known answers for what seals the store, by name.
-pub(crate) fn self_tests() -> [(&'static str, bool); 3] {
+pub(crate) fn self_tests() -> [(&'static str, bool); 4] {
     [
         ("AES-256-GCM", gcm_self_test()),
         ("HKDF-SHA-256", hkdf_self_test()),
         ("Argon2id", pin::self_test()),
+        ("X25519", x25519::self_test()),
     ]
 }
 

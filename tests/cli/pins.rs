@@ -79,8 +79,8 @@ fn what_cannot_be_read_is_named() {
 #[test]
 fn the_self_test_names_every_answer() {
     let place = Place::new();
-    let answers = place.says(&["selftest"], "All 25 self-tests passed.");
-    for name in ["SHA-1 ", "HMAC-SHA3-512 ", "AES-256-GCM ", "Argon2id "] {
+    let answers = place.says(&["selftest"], "All 26 self-tests passed.");
+    for name in ["SHA-1 ", "HMAC-SHA3-512 ", "AES-256-GCM ", "Argon2id ", "X25519 "] {
         assert!(answers.lines().any(|line| line.starts_with(name) && line.ends_with(" ok")));
     }
 }
