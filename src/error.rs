@@ -30,6 +30,9 @@ pub enum Error {
     BufferTooSmall(usize),
     /// A setting that cannot be used: where it was set, and why it is refused.
     Configuration(String),
+    /// The credential of this name has a format in which the root key cannot be
+    /// replaced; a login with its PIN renews it.
+    CredentialOutdated(String),
     /// `C_Initialize` came twice.
     CryptokiAlreadyInitialized,
     /// `C_Initialize` has not come yet (or not yet in this process after `fork`).
@@ -82,6 +85,9 @@ pub enum Error {
     RecordDamaged(String),
     /// Asynchronous sessions are not offered.
     SessionAsyncNotSupported,
+    /// Another process has replaced the token's root key meanwhile. The token tries
+    /// again by itself; nobody else ever sees this.
+    RootKeyReplaced,
     /// The limit on sessions is reached.
     SessionCount,
     /// Sessions are open, in this process or another.
@@ -173,6 +179,14 @@ impl fmt::Display for Error {
             }
             Self::BufferTooSmall(needed) => write!(f, "the output needs {needed} bytes"),
             Self::Configuration(why) => write!(f, "configuration: {why}"),
+            Self::CredentialOutdated(name) => {
+                let user = match &**name {
+                    "so" => "the security officer",
+                    "user" => "the user",
+                    other => other,
+                };
+                write!(f, "{user} must log in once before: that PIN was set by an older version")
+            }
             Self::CryptokiAlreadyInitialized => f.write_str("the module is initialised already"),
             Self::CryptokiNotInitialized => f.write_str("the module is not initialised"),
             Self::DataLenRange => f.write_str("too much data for one call"),
@@ -203,6 +217,7 @@ impl fmt::Display for Error {
             Self::RecordDamaged(id) => {
                 write!(f, "record {id} is damaged or was changed outside the token")
             }
+            Self::RootKeyReplaced => f.write_str("the token's root key has just been replaced"),
             Self::SessionAsyncNotSupported => f.write_str("asynchronous sessions are not offered"),
             Self::SessionCount => f.write_str("too many sessions are open"),
             Self::SessionExists => {

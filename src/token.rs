@@ -6,7 +6,7 @@
 //! | Kind | Id | Body |
 //! |---|---|---|
 //! | `HEADER` | `token` | label, serial, date: readable by all |
-//! | `CREDENTIAL` | `so`, `user` | the root key wrapped under that PIN |
+//! | `CREDENTIAL` | `so`, `user` | what that PIN opens: in the end the root key |
 //! | `SET` | `records` | sealed hash over (kind, id, version) of all bound records |
 //! | `PRIVATE` | unique id | an object, sealed |
 //! | `PUBLIC` | unique id | an object, its attributes readable by all |
@@ -20,6 +20,7 @@ mod credential;
 mod live;
 mod objects;
 mod record;
+mod rotation;
 mod set;
 
 pub use live::LiveObject;
@@ -32,13 +33,14 @@ use crate::policy::Principal;
 use crate::secret::Pin;
 use crate::store::{Change, Place, RecordId, Store};
 use crate::types::{SlotId, UserType};
-use crate::vault::{PinParameters, Vault};
+use crate::vault::{PinParameters, PrivateKey, Vault};
 use arc_swap::ArcSwap;
 use live::Registry;
 use parking_lot::{Mutex, RwLock};
 use record::Header;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 /// What a token needs from outside.
 #[derive(Clone)]
@@ -75,6 +77,8 @@ pub struct PinState {
     pub failures: u32,
     /// Attempts before it is locked.
     pub limit: u32,
+    /// What one attempt costs; absent when the PIN is not set, or its record damaged.
+    pub cost: Option<PinParameters>,
 }
 
 impl PinState {
@@ -116,16 +120,20 @@ pub struct Info {
     pub security_officer: PinState,
     /// The user's PIN.
     pub user: PinState,
+    /// When the root key was made: with the token, or when it was last replaced.
+    pub root_key_made: SystemTime,
 }
 
 /// Who is logged in, and with that which records can be opened.
 struct Access {
     principal: Principal,
     vault: Option<Arc<Vault>>,
+    /// What opens the root key that follows the present one.
+    key: Option<Arc<PrivateKey>>,
 }
 
 impl Access {
-    const PUBLIC: Self = Self { principal: Principal::Public, vault: None };
+    const PUBLIC: Self = Self { principal: Principal::Public, vault: None, key: None };
 }
 
 /// A token that has been initialised.
@@ -215,7 +223,7 @@ impl Token {
     /// stored.
     pub fn reinitialize(&self, label: &str, so_pin: &Pin) -> Result<()> {
         let _alone = self.store.alone()?.ok_or(Error::SessionExists)?;
-        self.unlock(UserType::SecurityOfficer, so_pin)?;
+        self.verify(UserType::SecurityOfficer, so_pin)?;
         let header = self.header();
         let mut changes = vec![Change::Clear];
         changes.extend(first_commit(
@@ -256,6 +264,7 @@ impl Token {
             writable: self.store.is_writable(),
             security_officer: self.pin_state(UserType::SecurityOfficer)?,
             user: self.pin_state(UserType::User)?,
+            root_key_made: header.root_made(),
         })
     }
 
@@ -305,6 +314,7 @@ impl Token {
             let header = Header::read(&*self.store)?.ok_or(Error::TokenNotRecognized(self.slot))?;
             *self.header.write() = Arc::new(header);
         }
+        self.follow(&mut registry)?;
         if now.is_settled() {
             self.seen_incarnation.store(now.incarnation, Ordering::Relaxed);
             self.seen_count.store(now.count, Ordering::Release);
@@ -331,14 +341,14 @@ fn first_commit(
 ) -> Result<Vec<Change>> {
     let vault = Vault::new(serial, &*surroundings.entropy)?;
     let header = Header::new(label, serial, surroundings.clock.now());
-    let mut changes = vec![header.put()?];
+    let mut changes = vec![header.put(0)?];
     for (user, pin) in [(UserType::SecurityOfficer, Some(so_pin)), (UserType::User, user_pin)] {
         let Some(pin) = pin else { continue };
         if !pin.has_valid_length() {
             return Err(Error::PinLenRange);
         }
         let entropy = &*surroundings.entropy;
-        changes.push(credential::record(user, &vault, pin, 0, settings, entropy)?);
+        changes.push(credential::first(user, &vault, serial, pin, settings, entropy)?);
     }
     changes.push(set::first(&vault, &changes, &*surroundings.entropy)?);
     Ok(changes)

@@ -2,8 +2,10 @@
 //! records that nobody else can read or change.
 //!
 //! ```text
-//! PIN ── Argon2id (RFC 9106) ──> wrapping key ── AES-256-GCM ──> root key (256 random bits)
-//! root key ── HKDF-Expand-SHA-256 (RFC 5869) ──┬─ one key per record ── AES-256-GCM ──> record
+//! PIN ── Argon2id (RFC 9106) ──> wrapping key ── AES-256-GCM ──> the credential's private key
+//! the credential's key pair ── X25519 (RFC 7748) ── AES-256-GCM ──> root key (256 random bits)
+//! root key ── HKDF-Expand-SHA-256 (RFC 5869) ──┬─ its name
+//!                                              ├─ one key per record ── AES-256-GCM ──> record
 //!                                              ├─ look-up key ── HMAC-SHA-256 ──> tags
 //!                                              └─ set key ── HMAC-SHA-256 ──> set hash
 //! ```
@@ -16,11 +18,13 @@
 
 #![forbid(unsafe_code)]
 
+mod credential;
 mod pin;
 mod set_hash;
 mod x25519;
 
-pub use pin::{PinParameters, WrappedRoot};
+pub use credential::{Credential, Opened, PinLock};
+pub use pin::{PinParameters, WrappingKey};
 pub use set_hash::SetHash;
 pub use x25519::{PrivateKey, PublicKey};
 
@@ -49,10 +53,14 @@ pub struct Place<'a> {
     pub version: u64,
 }
 
+/// The name of a root key: it tells nothing of the key itself.
+pub type RootName = [u8; 16];
+
 /// Seals and opens the records of one token.
 pub struct Vault {
     serial: String,
     root: SecretBytes,
+    root_name: RootName,
     look_up: SecretBytes,
     set: SecretBytes,
 }
@@ -74,10 +82,18 @@ impl Vault {
         Self::over(serial, root)
     }
 
+    /// Tells one root key from another; not secret.
+    #[must_use]
+    pub const fn root_name(&self) -> &RootName {
+        &self.root_name
+    }
+
     fn over(serial: &str, root: SecretBytes) -> Result<Self> {
         let look_up = derive(&root, &[b"signet look-up v1"])?;
         let set = derive(&root, &[b"signet set v1"])?;
-        Ok(Self { serial: serial.to_owned(), root, look_up, set })
+        let mut root_name = RootName::default();
+        root_name.copy_from_slice(&derive(&root, &[b"signet root name v1"])?.expose()[..16]);
+        Ok(Self { serial: serial.to_owned(), root, root_name, look_up, set })
     }
 
     /// Seals `plain` for `place`; `open_part` is stored beside it by the caller

@@ -6,7 +6,7 @@ use cryptoki_sys::*;
 /// The return value for an error. No wildcard: a new variant must be decided.
 pub const fn of(error: &Error) -> CK_RV {
     match error {
-        Error::ActionProhibited(_) => CKR_ACTION_PROHIBITED,
+        Error::ActionProhibited(_) | Error::CredentialOutdated(_) => CKR_ACTION_PROHIBITED,
         Error::ArgumentsBad(_) => CKR_ARGUMENTS_BAD,
         Error::AttributeReadOnly(_) => CKR_ATTRIBUTE_READ_ONLY,
         Error::AttributeSensitive(_) => CKR_ATTRIBUTE_SENSITIVE,
@@ -16,7 +16,9 @@ pub const fn of(error: &Error) -> CK_RV {
         Error::CryptokiAlreadyInitialized => CKR_CRYPTOKI_ALREADY_INITIALIZED,
         Error::CryptokiNotInitialized => CKR_CRYPTOKI_NOT_INITIALIZED,
         Error::DataLenRange => CKR_DATA_LEN_RANGE,
-        Error::Configuration(_) | Error::FunctionFailed(_) => CKR_FUNCTION_FAILED,
+        Error::Configuration(_) | Error::FunctionFailed(_) | Error::RootKeyReplaced => {
+            CKR_FUNCTION_FAILED
+        }
         Error::FunctionNotParallel => CKR_FUNCTION_NOT_PARALLEL,
         Error::FunctionNotSupported => CKR_FUNCTION_NOT_SUPPORTED,
         Error::HostMemory => CKR_HOST_MEMORY,

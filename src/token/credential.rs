@@ -1,14 +1,16 @@
 //! Credentials: PINs, how they are checked, counted, set and changed.
 
-use super::record::{CREDENTIAL, to_vec};
+use super::record::{CREDENTIAL, Header};
 use super::{Access, PinState, Settings, Token, record_id};
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::policy::{Action, Principal, Resource, authorize};
 use crate::secret::Pin;
-use crate::store::{Change, RecordId};
+use crate::store::{Change, Record, RecordId};
 use crate::types::UserType;
-use crate::vault::{PinParameters, Vault, WrappedRoot};
+use crate::vault::{
+    Credential, Opened, PinLock, PinParameters, Place, PrivateKey, Vault, WrappingKey,
+};
 use std::sync::Arc;
 
 /// The record that holds a user's credential.
@@ -20,7 +22,25 @@ fn name(user: UserType) -> Result<&'static str> {
     }
 }
 
-fn id(user: UserType) -> Result<RecordId> {
+/// Who that user is once logged in.
+const fn principal(user: UserType) -> Option<Principal> {
+    match user {
+        UserType::SecurityOfficer => Some(Principal::SecurityOfficer),
+        UserType::User => Some(Principal::Owner),
+        UserType::ContextSpecific => None,
+    }
+}
+
+/// The user whose login makes this principal.
+pub(super) const fn user(principal: Principal) -> Option<UserType> {
+    match principal {
+        Principal::SecurityOfficer => Some(UserType::SecurityOfficer),
+        Principal::Owner => Some(UserType::User),
+        Principal::Public => None,
+    }
+}
+
+pub(super) fn id(user: UserType) -> Result<RecordId> {
     record_id(name(user)?)
 }
 
@@ -28,19 +48,45 @@ fn id(user: UserType) -> Result<RecordId> {
 pub fn record(
     user: UserType,
     vault: &Vault,
-    pin: &Pin,
+    lock: &PinLock,
     expected: u64,
+    entropy: &dyn Entropy,
+) -> Result<Change> {
+    let place = Place { kind: CREDENTIAL.0, id: name(user)?, version: expected + 1 };
+    let body = lock.credential(vault, place, entropy)?;
+    Ok(Change::Put { kind: CREDENTIAL, id: id(user)?, expected, body, tags: Vec::new() })
+}
+
+/// The first credential of a user of a new token.
+pub fn first(
+    user: UserType,
+    vault: &Vault,
+    serial: &str,
+    pin: &Pin,
     settings: Settings,
     entropy: &dyn Entropy,
 ) -> Result<Change> {
-    let wrapped = WrappedRoot::wrap(vault, name(user)?, pin, settings.pin_parameters, entropy)?;
-    Ok(Change::Put {
-        kind: CREDENTIAL,
-        id: id(user)?,
-        expected,
-        body: to_vec(&wrapped)?,
-        tags: Vec::new(),
-    })
+    let key = PrivateKey::new(entropy)?;
+    let lock = PinLock::new(serial, name(user)?, pin, settings.pin_parameters, &key, entropy)?;
+    record(user, vault, &lock, 0, entropy)
+}
+
+/// Where a stored credential stands.
+pub(super) fn place_of(record: &Record) -> Place<'_> {
+    Place { kind: record.kind.0, id: record.id.as_str(), version: record.version }
+}
+
+/// A stored credential.
+pub(super) fn decode(record: &Record) -> Result<Credential> {
+    Credential::decode(&record.body)
+        .ok_or_else(|| Error::RecordDamaged(record.id.as_str().to_owned()))
+}
+
+/// What a PIN has opened, and the credential that it opened.
+struct Unlocked {
+    opened: Opened,
+    version: u64,
+    parameters: PinParameters,
 }
 
 impl Token {
@@ -52,22 +98,23 @@ impl Token {
     /// [`Error::UserPinNotInitialized`], [`Error::UserTypeInvalid`],
     /// [`Error::UserAlreadyLoggedIn`], [`Error::UserAnotherAlreadyLoggedIn`].
     pub fn login(&self, user: UserType, pin: &Pin) -> Result<()> {
-        let principal = match user {
-            UserType::SecurityOfficer => Principal::SecurityOfficer,
-            UserType::User => Principal::Owner,
-            // Only for keys with CKA_ALWAYS_AUTHENTICATE, of which there are none.
-            UserType::ContextSpecific => return Err(Error::OperationNotInitialized),
-        };
+        // Context specific: only for keys with CKA_ALWAYS_AUTHENTICATE, of which there
+        // are none.
+        let principal = principal(user).ok_or(Error::OperationNotInitialized)?;
         let _one_at_a_time = self.login.lock();
         match self.principal() {
             Principal::Public => {}
             present if present == principal => return Err(Error::UserAlreadyLoggedIn),
             _ => return Err(Error::UserAnotherAlreadyLoggedIn),
         }
-        let vault = Some(Arc::new(self.unlock(user, pin)?));
-        self.access.store(Arc::new(Access { principal, vault }));
-        self.registry.lock().retire_sealed();
-        Ok(())
+        let unlocked = self.unlock(user, pin)?;
+        let Opened { vault, key } = self.brought_up_to_date(user, pin, unlocked).opened;
+        let (vault, key) = (Some(Arc::new(vault)), key.map(Arc::new));
+        let mut registry = self.registry.lock();
+        self.access.store(Arc::new(Access { principal, vault, key }));
+        registry.retire_sealed();
+        // The root key may have been replaced since the PIN was checked.
+        self.follow(&mut registry).inspect_err(|_| self.access.store(Arc::new(Access::PUBLIC)))
     }
 
     /// Forgets the login and with it the root key (`C_Logout`).
@@ -76,11 +123,12 @@ impl Token {
     /// [`Error::UserNotLoggedIn`].
     pub fn logout(&self) -> Result<()> {
         let _one_at_a_time = self.login.lock();
+        let mut registry = self.registry.lock();
         let before = self.access.swap(Arc::new(Access::PUBLIC));
         if before.principal == Principal::Public {
             return Err(Error::UserNotLoggedIn);
         }
-        self.registry.lock().retire_sealed();
+        registry.retire_sealed();
         Ok(())
     }
 
@@ -95,8 +143,13 @@ impl Token {
         if !pin.has_valid_length() {
             return Err(Error::PinLenRange);
         }
-        let vault = self.vault_of(principal)?.ok_or(Error::UserNotLoggedIn)?;
-        self.put_credential(UserType::User, &vault, pin, None)?;
+        // Nobody derives a key who may not store it.
+        self.vault_of(principal)?.ok_or(Error::UserNotLoggedIn)?;
+        let (lock, _) = self.new_lock(UserType::User, pin)?;
+        self.with_vault(principal, |vault| {
+            let vault = vault.ok_or(Error::UserNotLoggedIn)?;
+            self.put_credential(UserType::User, vault, &lock, None)
+        })?;
         self.store.forgive(&id(UserType::User)?)
     }
 
@@ -110,46 +163,145 @@ impl Token {
         if !new.has_valid_length() {
             return Err(Error::PinLenRange);
         }
-        let version = self.store.get(CREDENTIAL, &id(user)?)?.map(|record| record.version);
-        let vault = self.unlock(user, old)?;
-        self.put_credential(user, &vault, new, version)
+        let mut before = None;
+        loop {
+            let Unlocked { opened, version, .. } = self.unlock(user, old)?;
+            if before.replace(version) == Some(version) {
+                // Not replaced after all: the header claims it.
+                return Err(Header::damaged());
+            }
+            let (lock, key) = self.new_lock(user, new)?;
+            match self.put_credential(user, &opened.vault, &lock, Some(version)) {
+                Ok(true) => {
+                    self.adopt_key(user, key);
+                    return Ok(());
+                }
+                // Another PIN, the same one at another cost, or another root key: does
+                // the old PIN still open it?
+                Ok(false) | Err(Error::RootKeyReplaced) => {}
+                Err(other) => return Err(other),
+            }
+        }
     }
 
-    /// Stores a credential; with `only_over`, only if nobody changed it meanwhile.
+    /// A new pair under `pin`. The derivation is slow: it runs before the writer's lock
+    /// is taken.
+    fn new_lock(&self, user: UserType, pin: &Pin) -> Result<(PinLock, PrivateKey)> {
+        let entropy = &*self.surroundings.entropy;
+        let key = PrivateKey::new(entropy)?;
+        Ok((self.lock(user, pin, self.settings.pin_parameters, &key)?, key))
+    }
+
+    fn lock(
+        &self,
+        user: UserType,
+        pin: &Pin,
+        parameters: PinParameters,
+        key: &PrivateKey,
+    ) -> Result<PinLock> {
+        let entropy = &*self.surroundings.entropy;
+        PinLock::new(&self.header().serial, name(user)?, pin, parameters, key, entropy)
+    }
+
+    /// Stores a credential; with `only_over`, only if nobody replaced that version
+    /// meanwhile. Whether it did.
     fn put_credential(
         &self,
         user: UserType,
         vault: &Vault,
-        pin: &Pin,
+        lock: &PinLock,
         only_over: Option<u64>,
-    ) -> Result<()> {
-        let id = id(user)?;
-        let entropy = &*self.surroundings.entropy;
-        // The derivation is slow: it runs before the writer's lock is taken.
-        let change = record(user, vault, pin, 0, self.settings, entropy)?;
+    ) -> Result<bool> {
+        let (id, entropy) = (id(user)?, &*self.surroundings.entropy);
+        let mut stored = false;
         self.commit(Some(vault), &mut |reader| {
             let present = reader.get(CREDENTIAL, &id)?.map_or(0, |record| record.version);
-            if only_over.is_some_and(|version| version != present) {
-                return Err(Error::PinIncorrect);
+            stored = only_over.is_none_or(|version| version == present);
+            if !stored {
+                return Ok(Vec::new());
             }
-            let mut change = change.clone();
-            if let Change::Put { expected, .. } = &mut change {
-                *expected = present;
-            }
-            Ok(vec![change])
+            Ok(vec![record(user, vault, lock, present, entropy)?])
         })?;
-        Ok(())
+        Ok(stored)
+    }
+
+    /// Whoever is logged in here and has changed the own PIN follows by the new pair.
+    fn adopt_key(&self, user: UserType, key: PrivateKey) {
+        let _registry = self.registry.lock();
+        let access = self.access.load();
+        if principal(user) == Some(access.principal) {
+            let (principal, vault) = (access.principal, access.vault.clone());
+            self.access.store(Arc::new(Access { principal, vault, key: Some(Arc::new(key)) }));
+        }
+    }
+
+    /// After a login: rewrites a credential of an old format, and one whose PIN costs
+    /// less than the configuration asks. What keeps it from that is no reason not to log
+    /// in: the next login tries again.
+    fn brought_up_to_date(&self, user: UserType, pin: &Pin, mut unlocked: Unlocked) -> Unlocked {
+        const TRIES: usize = 3;
+        for _ in 0..TRIES {
+            let raised = unlocked.parameters.raised_to(self.settings.pin_parameters);
+            if !self.store.is_writable() || (raised.is_none() && unlocked.opened.key.is_some()) {
+                break;
+            }
+            match self.rewrite(user, pin, raised, &mut unlocked) {
+                Ok(true) => break,
+                // Somebody else was faster. Theirs may be up to date.
+                Ok(false) | Err(Error::RootKeyReplaced) => match self.reopened(user, pin) {
+                    Ok(theirs) => unlocked = theirs,
+                    Err(_) => break,
+                },
+                Err(_) => break,
+            }
+        }
+        unlocked
+    }
+
+    fn rewrite(
+        &self,
+        user: UserType,
+        pin: &Pin,
+        raised: Option<PinParameters>,
+        unlocked: &mut Unlocked,
+    ) -> Result<bool> {
+        let new = match unlocked.opened.key {
+            Some(_) => None,
+            None => Some(PrivateKey::new(&*self.surroundings.entropy)?),
+        };
+        let parameters = raised.unwrap_or(unlocked.parameters);
+        // The pair stays when there is one: those who are logged in follow by it.
+        let Some(key) = new.as_ref().or(unlocked.opened.key.as_ref()) else { return Ok(false) };
+        let lock = self.lock(user, pin, parameters, key)?;
+        let vault = &unlocked.opened.vault;
+        let stored = self.put_credential(user, vault, &lock, Some(unlocked.version))?;
+        if let Some(new) = new.filter(|_| stored) {
+            unlocked.opened.key = Some(new);
+        }
+        Ok(stored)
+    }
+
+    /// The credential as it is stored now, opened with a PIN that was right before.
+    fn reopened(&self, user: UserType, pin: &Pin) -> Result<Unlocked> {
+        let stored = self.credential(user)?.ok_or(Error::UserPinNotInitialized)?;
+        let key = stored.credential.key(pin)?;
+        stored.open(&self.header().serial, &key)
+    }
+
+    /// Checks a PIN, counting the attempt, and opens the vault with it.
+    pub(super) fn verify(&self, user: UserType, pin: &Pin) -> Result<()> {
+        self.unlock(user, pin).map(|_| ())
     }
 
     /// Checks a PIN, counting the attempt, and opens the vault with it. What the
     /// derivation itself fails at is not counted: it is no answer to a guess. Nor
     /// is what is longer than any PIN: it is none.
-    pub(super) fn unlock(&self, user: UserType, pin: &Pin) -> Result<Vault> {
+    fn unlock(&self, user: UserType, pin: &Pin) -> Result<Unlocked> {
         let id = id(user)?;
         if self.settings.require_counter && !self.store.is_writable() {
             return Err(Error::TokenWriteProtected);
         }
-        let wrapped = self.wrapped_root(&id)?.ok_or(Error::UserPinNotInitialized)?;
+        let stored = self.credential(user)?.ok_or(Error::UserPinNotInitialized)?;
         let serial = self.header().serial.clone();
         // Spares the derivation; what counts is the reservation.
         if self.store.attempts(&id)?.failures >= self.settings.pin_attempts {
@@ -158,41 +310,45 @@ impl Token {
         if pin.is_too_long() {
             return Err(Error::PinIncorrect);
         }
-        let key = wrapped.key(pin)?;
+        let key = stored.credential.key(pin)?;
         let reservation = self.store.reserve(&id, self.settings.pin_attempts)?;
-        match wrapped.open(&serial, name(user)?, &key) {
-            Ok(vault) => {
-                reservation.succeed()?;
-                Ok(vault)
-            }
-            Err(error) => {
-                reservation.fail()?;
-                Err(error)
-            }
+        let unlocked = stored.open(&serial, &key);
+        match &unlocked {
+            Err(Error::PinIncorrect) => drop(reservation.fail()?),
+            // The PIN was right, whatever else is wrong.
+            _ => reservation.succeed()?,
         }
+        unlocked
     }
 
-    /// The cost at which a user's PIN was set; `None` when it is not set.
-    ///
-    /// # Errors
-    /// The store could not be read.
-    pub fn pin_parameters(&self, user: UserType) -> Result<Option<PinParameters>> {
-        Ok(self.wrapped_root(&id(user)?)?.map(|wrapped| wrapped.parameters()))
-    }
-
-    /// The stored credential of this name; `None` when the PIN is not set.
-    fn wrapped_root(&self, id: &RecordId) -> Result<Option<WrappedRoot>> {
-        let Some(record) = self.store.get(CREDENTIAL, id)? else { return Ok(None) };
-        let damaged = |_| Error::RecordDamaged(id.as_str().to_owned());
-        minicbor::decode(&record.body).map(Some).map_err(damaged)
+    /// The stored credential of a user; `None` when the PIN is not set.
+    fn credential(&self, user: UserType) -> Result<Option<Stored>> {
+        let Some(record) = self.store.get(CREDENTIAL, &id(user)?)? else { return Ok(None) };
+        decode(&record).map(|credential| Some(Stored { record, credential }))
     }
 
     pub(super) fn pin_state(&self, user: UserType) -> Result<PinState> {
         let id = id(user)?;
+        let record = self.store.get(CREDENTIAL, &id)?;
         Ok(PinState {
-            initialized: self.store.get(CREDENTIAL, &id)?.is_some(),
+            initialized: record.is_some(),
             failures: self.store.attempts(&id)?.failures,
             limit: self.settings.pin_attempts,
+            cost: record.and_then(|record| Some(decode(&record).ok()?.parameters())),
         })
+    }
+}
+
+/// A credential and its record.
+struct Stored {
+    record: Record,
+    credential: Credential,
+}
+
+impl Stored {
+    fn open(&self, serial: &str, key: &WrappingKey) -> Result<Unlocked> {
+        let opened = self.credential.open(serial, place_of(&self.record), key)?;
+        let (version, parameters) = (self.record.version, self.credential.parameters());
+        Ok(Unlocked { opened, version, parameters })
     }
 }

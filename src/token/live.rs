@@ -67,6 +67,11 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
+    /// Whether there was no login, logout or new root key between the two.
+    pub const fn is_of_login(self, other: Self) -> bool {
+        self.logins == other.logins
+    }
+
     /// The same with the commit `sequence` seen, and nothing after it.
     pub const fn and_commit(self, sequence: Sequence) -> Self {
         Self { sequence, ..self }
@@ -77,7 +82,7 @@ impl Stamp {
 /// whoever holds one learns of changes.
 pub(super) struct Registry {
     sequence: Sequence,
-    /// Logins and logouts so far.
+    /// Logins, logouts and new root keys so far.
     logins: u64,
     objects: HashMap<(Kind, RecordId), Weak<LiveObject>>,
     /// Dead entries are swept when there are more entries than this.
@@ -150,7 +155,7 @@ impl Registry {
         }
     }
 
-    /// After a login or a logout: what the vault opens has changed.
+    /// After a login, a logout or a new root key: what the vault opens has changed.
     pub fn retire_sealed(&mut self) {
         self.logins += 1;
         self.retire_if(|live| live.bound);

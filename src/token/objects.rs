@@ -83,13 +83,15 @@ impl Token {
     ) -> Result<Arc<LiveObject>> {
         authorize(principal, action, Resource::Object(&object))?;
         self.require_writable()?;
-        let stamp = self.registry.lock().stamp();
-        let vault = self.vault_of(principal)?;
-        let change = self.put(vault.as_deref(), &object, 0)?;
-        let sequence = self.commit(vault.as_deref(), &mut |_| Ok(vec![change.clone()]))?;
+        let (stamp, sequence, bound) = self.with_vault(principal, |vault| {
+            let stamp = self.registry.lock().stamp();
+            let change = self.put(vault, &object, 0)?;
+            let sequence = self.commit(vault, &mut |_| Ok(vec![change.clone()]))?;
+            Ok((stamp, sequence, vault.is_some()))
+        })?;
         let kind = kind_of(object.is_private());
         let id = record_id(object.unique_id())?;
-        let live = Arc::new(LiveObject::new(object, kind, 1, vault.is_some(), true));
+        let live = Arc::new(LiveObject::new(object, kind, 1, bound, true));
         let kept = self.registry.lock().keep(id, &live, stamp.and_commit(sequence));
         Ok(kept.unwrap_or_else(|| {
             // Somebody may have changed it already.
@@ -133,7 +135,17 @@ impl Token {
                 return Ok(Some(live));
             }
             let Some(record) = self.store.get(kind, id)? else { return Ok(None) };
-            let live = Arc::new(open(&record, vault.as_deref())?);
+            let live = match open(&record, vault.as_deref()) {
+                Ok(live) => Arc::new(live),
+                Err(error) => {
+                    // Under a root key that came after the vault was chosen?
+                    self.refresh()?;
+                    if self.registry.lock().stamp().is_of_login(stamp) {
+                        return Err(error);
+                    }
+                    continue;
+                }
+            };
             let kept = self.registry.lock().keep(id.clone(), &live, stamp);
             if kept.is_some() {
                 return Ok(kept);
@@ -151,9 +163,8 @@ impl Token {
     /// are passed over, or are found and refuse to be used.
     pub fn find(&self, principal: Principal, query: &Query) -> Result<Vec<(String, bool)>> {
         self.refresh()?;
-        let mut found = Vec::new();
         if query.matches_nothing() || query.wanted_flag(AttributeType::Token) == Some(false) {
-            return Ok(found);
+            return Ok(Vec::new());
         }
         if let Some(id) = query.wanted(AttributeType::UniqueId) {
             let id = std::str::from_utf8(id).unwrap_or_default();
@@ -163,7 +174,28 @@ impl Token {
             };
             return Ok(live.map(named).into_iter().collect());
         }
-        let vault = self.vault_of(principal)?;
+        // Once more only when the root key, and with it every tag, was replaced meanwhile.
+        loop {
+            let stamp = self.registry.lock().stamp();
+            let vault = self.vault_of(principal)?;
+            let found = self.search(principal, query, vault.as_deref());
+            if vault.is_none() {
+                return found;
+            }
+            self.refresh()?;
+            if self.principal() != principal || self.registry.lock().stamp().is_of_login(stamp) {
+                return found;
+            }
+        }
+    }
+
+    fn search(
+        &self,
+        principal: Principal,
+        query: &Query,
+        vault: Option<&Vault>,
+    ) -> Result<Vec<(String, bool)>> {
+        let mut found = Vec::new();
         for &kind in visible_kinds(principal) {
             let wanted = query.wanted_flag(AttributeType::Private);
             if wanted.is_some_and(|private| kind != kind_of(private)) {
@@ -172,10 +204,10 @@ impl Token {
             let tags = INDEXED
                 .iter()
                 .filter_map(|&(attribute, property)| Some((property, query.wanted(attribute)?)))
-                .map(|(property, value)| tag(kind, vault.as_deref(), property, value))
+                .map(|(property, value)| tag(kind, vault, property, value))
                 .collect::<Result<Vec<_>>>()?;
             store::for_each(&*self.store, kind, &tags, |record| {
-                if self.fits(principal, query, record, vault.as_deref())? {
+                if self.fits(principal, query, record, vault)? {
                     found.push((record.id.as_str().to_owned(), kind == PRIVATE));
                 }
                 Ok(())
@@ -255,25 +287,26 @@ impl Token {
     ) -> Result<Option<()>> {
         authorize(principal, action, Resource::Object(live.object()))?;
         self.require_writable()?;
-        let vault = self.vault_of(principal)?;
-        // Only a session that can bind a record again may touch a bound one.
-        if live.bound && vault.is_none() {
-            return Err(Error::UserNotLoggedIn);
-        }
         let id = record_id(live.object().unique_id())?;
-        let vault = vault.as_deref().filter(|_| live.bound);
-        let mut gone = false;
-        self.commit(vault, &mut |reader: &dyn Reader| {
-            gone = false;
-            let Some(record) = reader.get(live.kind, &id)? else {
-                gone = true;
-                return Ok(Vec::new());
-            };
-            let present = open(&record, vault)?;
-            authorize(principal, action, Resource::Object(&present.object))?;
-            Ok(vec![change(&present, vault)?])
-        })?;
-        Ok((!gone).then_some(()))
+        self.with_vault(principal, |vault| {
+            // Only a session that can bind a record again may touch a bound one.
+            if live.bound && vault.is_none() {
+                return Err(Error::UserNotLoggedIn);
+            }
+            let vault = vault.filter(|_| live.bound);
+            let mut gone = false;
+            self.commit(vault, &mut |reader: &dyn Reader| {
+                gone = false;
+                let Some(record) = reader.get(live.kind, &id)? else {
+                    gone = true;
+                    return Ok(Vec::new());
+                };
+                let present = open(&record, vault)?;
+                authorize(principal, action, Resource::Object(&present.object))?;
+                Ok(vec![change(&present, vault)?])
+            })?;
+            Ok((!gone).then_some(()))
+        })
     }
 
     /// The change that stores `object` over version `expected`.

@@ -3,12 +3,13 @@
 use super::record_id;
 use crate::error::{Error, Result};
 use crate::store::{Change, Kind, Reader};
+use crate::vault::{RootName, Vault};
 use minicbor::{Decode, Encode};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Label and serial.
 pub const HEADER: Kind = Kind(0);
-/// The root key wrapped under a PIN.
+/// What a PIN opens: in the end the root key.
 pub const CREDENTIAL: Kind = Kind(1);
 /// The set hash.
 pub const SET: Kind = Kind(2);
@@ -30,6 +31,21 @@ pub struct Header {
     /// When it was initialised, in seconds since 1970.
     #[n(2)]
     pub created: u64,
+    /// Absent until the first root key is replaced.
+    #[n(3)]
+    pub root: Option<RootKey>,
+}
+
+/// A root key that replaced another.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(array)]
+pub struct RootKey {
+    /// Its name: says whether a vault is still the present one.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub name: RootName,
+    /// When it was made, in seconds since 1970.
+    #[n(1)]
+    pub made: u64,
 }
 
 impl Header {
@@ -37,26 +53,54 @@ impl Header {
 
     /// The header of a token that is made now.
     pub fn new(label: &str, serial: &str, now: SystemTime) -> Self {
-        let created = now.duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
-        Self { label: label.to_owned(), serial: serial.to_owned(), created }
+        let created = seconds(now);
+        Self { label: label.to_owned(), serial: serial.to_owned(), created, root: None }
+    }
+
+    /// Whether the vault is of the present root key. The first has no name here: it
+    /// is replaced only after every credential has seen to it that those who are logged
+    /// in notice.
+    pub fn is_of(&self, vault: &Vault) -> bool {
+        self.root.as_ref().is_none_or(|root| root.name == *vault.root_name())
+    }
+
+    /// When the root key was made.
+    pub fn root_made(&self) -> SystemTime {
+        let made = self.root.as_ref().map_or(self.created, |root| root.made);
+        UNIX_EPOCH.checked_add(Duration::from_secs(made)).unwrap_or(UNIX_EPOCH)
+    }
+
+    /// The stored header contradicts what it is about.
+    pub fn damaged() -> Error {
+        Error::RecordDamaged(Self::ID.into())
     }
 
     /// The stored header, if there is one.
     pub fn read(reader: &(impl Reader + ?Sized)) -> Result<Option<Self>> {
-        let Some(record) = reader.get(HEADER, &record_id(Self::ID)?)? else { return Ok(None) };
-        minicbor::decode(&record.body).map(Some).map_err(|_| Error::RecordDamaged(Self::ID.into()))
+        Ok(Self::read_with_version(reader)?.map(|(header, _)| header))
     }
 
-    /// The change that stores a first header.
-    pub fn put(&self) -> Result<Change> {
+    /// The same and its record's version.
+    pub fn read_with_version(reader: &(impl Reader + ?Sized)) -> Result<Option<(Self, u64)>> {
+        let Some(record) = reader.get(HEADER, &record_id(Self::ID)?)? else { return Ok(None) };
+        let header = minicbor::decode(&record.body).map_err(|_| Self::damaged())?;
+        Ok(Some((header, record.version)))
+    }
+
+    /// The change that stores the header over version `expected`.
+    pub fn put(&self, expected: u64) -> Result<Change> {
         Ok(Change::Put {
             kind: HEADER,
             id: record_id(Self::ID)?,
-            expected: 0,
+            expected,
             body: to_vec(self)?,
             tags: Vec::new(),
         })
     }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
 /// A value without secrets as CBOR.

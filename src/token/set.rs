@@ -1,7 +1,7 @@
 //! The set hash: how every commit keeps it, and how it finds what is missing.
 
 use super::record::{CREDENTIAL, HEADER, PRIVATE, PUBLIC, SET, to_vec};
-use super::{Token, objects, record_id};
+use super::{Token, objects, record_id, rotation};
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::store::{self, Change, Kind, Reader, Record, RecordId, Sequence};
@@ -112,6 +112,9 @@ impl Token {
         change: &mut dyn FnMut(&dyn Reader) -> Result<Vec<Change>>,
     ) -> Result<Sequence> {
         let sequence = self.store.write(&mut |reader| {
+            if let Some(vault) = vault {
+                rotation::require_present(reader, vault)?;
+            }
             let mut changes = change(reader)?;
             if let Some(vault) = vault.filter(|_| !changes.is_empty()) {
                 let set = next(vault, reader, &changes, &*self.surroundings.entropy)?;
@@ -130,13 +133,16 @@ impl Token {
     /// # Errors
     /// [`Error::UserNotLoggedIn`] without a login; the store could not be read.
     pub fn check(&self) -> Result<Vec<Finding>> {
-        let vault = self.access.load().vault.clone().ok_or(Error::UserNotLoggedIn)?;
-        let mut findings = Vec::new();
-        self.store.snapshot(&mut |reader| {
-            findings = examine(&vault, reader)?;
-            Ok(())
-        })?;
-        Ok(findings)
+        self.with_vault(self.principal(), |vault| {
+            let vault = vault.ok_or(Error::UserNotLoggedIn)?;
+            let mut findings = Vec::new();
+            self.store.snapshot(&mut |reader| {
+                rotation::require_present(reader, vault)?;
+                findings = examine(vault, reader)?;
+                Ok(())
+            })?;
+            Ok(findings)
+        })
     }
 }
 

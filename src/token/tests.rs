@@ -6,6 +6,7 @@ mod integrity;
 mod life;
 mod objects;
 mod read_only;
+mod renewal;
 mod searching;
 mod secrecy;
 mod wrapped;
@@ -17,8 +18,10 @@ use crate::object::Object;
 use crate::object::query::Query;
 use crate::object::request::{Contribution, NewObject};
 use crate::policy::Action;
-use crate::store::{DirectoryPlace, MemoryPlace};
+use crate::store::{DirectoryPlace, MemoryPlace, Reader};
+use crate::token::record::CREDENTIAL;
 use crate::types::{AttributeType, KeyType, ObjectClass, RawAttribute, Ulong};
+use crate::vault::Credential;
 use std::time::{Duration, UNIX_EPOCH};
 use tempfile::TempDir;
 
@@ -107,6 +110,26 @@ impl World {
         token.login(UserType::User, &pin(USER_PIN)).unwrap();
         token
     }
+}
+
+/// Rewrites a credential in the format of version 0.1.0, as if that had set the PIN.
+/// Somebody is logged in.
+pub(super) fn outdate(token: &Token, name: &str, user_pin: &[u8]) {
+    let vault = token.vault_of(token.principal()).unwrap().unwrap();
+    let body = Credential::first(&vault, name, &pin(user_pin), settings().pin_parameters);
+    let id = record_id(name).unwrap();
+    let change = |reader: &dyn Reader| {
+        let expected = reader.get(CREDENTIAL, &id)?.map_or(0, |record| record.version);
+        let (id, body) = (id.clone(), body.clone());
+        Ok(vec![Change::Put { kind: CREDENTIAL, id, expected, body, tags: Vec::new() }])
+    };
+    token.commit(Some(&vault), &mut { change }).unwrap();
+}
+
+/// Whether the stored credential is still in the format of version 0.1.0.
+pub(super) fn is_outdated(token: &Token, name: &str) -> bool {
+    let record = token.store.get(CREDENTIAL, &record_id(name).unwrap()).unwrap().unwrap();
+    Credential::decode(&record.body).unwrap().is_outdated()
 }
 
 /// Runs a test over each kind of store.

@@ -1,11 +1,9 @@
-//! From a PIN to the root key.
+//! From a PIN to the key that its credential is sealed with.
 
-use super::{KEY_LEN, Vault, open, seal};
-use crate::entropy::{self, Entropy};
+use super::KEY_LEN;
 use crate::error::{Error, Result};
 use crate::secret::{Pin, SecretBytes};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use zeroize::Zeroize;
 
@@ -59,6 +57,14 @@ impl PinParameters {
         ))
     }
 
+    /// What a login should cost from now on that costs `self`, if that is more: the
+    /// work is memory times passes.
+    #[must_use]
+    pub fn raised_to(self, configured: Self) -> Option<Self> {
+        let work = |cost: Self| u64::from(cost.memory_kib) * u64::from(cost.iterations);
+        (work(configured) > work(self)).then_some(configured)
+    }
+
     fn argon2(self) -> Result<Argon2<'static>> {
         let refused = |why: String| Error::FunctionFailed(format!("Argon2id: {why}"));
         if self.memory_kib > Self::MAX.memory_kib
@@ -74,73 +80,10 @@ impl PinParameters {
 }
 
 /// What Argon2id makes of a PIN.
-pub struct WrappingKey(SecretBytes);
+pub struct WrappingKey(pub(super) SecretBytes);
 
-/// The root key wrapped under one credential's PIN.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(array)]
-pub struct WrappedRoot {
-    #[n(0)]
-    parameters: PinParameters,
-    #[n(1)]
-    salt: ByteVec,
-    #[n(2)]
-    sealed: ByteVec,
-}
-
-const SALT_LEN: usize = 16;
-
-impl WrappedRoot {
-    /// Wraps the vault's root key for `credential`.
-    ///
-    /// # Errors
-    /// [`Error::EntropyUnavailable`]; [`Error::HostMemory`] when the derivation
-    /// cannot have its memory.
-    pub fn wrap(
-        vault: &Vault,
-        credential: &str,
-        pin: &Pin,
-        parameters: PinParameters,
-        entropy: &dyn Entropy,
-    ) -> Result<Self> {
-        let salt: [u8; SALT_LEN] = entropy::array(entropy)?;
-        let key = wrapping_key(pin, &salt, parameters)?;
-        let associated = associated(&vault.serial, credential);
-        let sealed = seal(&key, &associated, vault.root.expose(), entropy)?;
-        Ok(Self { parameters, salt: salt.to_vec().into(), sealed: sealed.into() })
-    }
-
-    /// Derives the key that opens this from a PIN, right or wrong: the slow part,
-    /// which tells nothing yet.
-    ///
-    /// # Errors
-    /// [`Error::HostMemory`] as for [`WrappedRoot::wrap`];
-    /// [`Error::FunctionFailed`] when the stored cost is one that is never set.
-    pub fn key(&self, pin: &Pin) -> Result<WrappingKey> {
-        wrapping_key(pin, &self.salt, self.parameters).map(WrappingKey)
-    }
-
-    /// Opens the vault of the token `serial` for `credential`.
-    ///
-    /// # Errors
-    /// [`Error::PinIncorrect`] when the key does not open it, whatever the reason.
-    pub fn open(&self, serial: &str, credential: &str, key: &WrappingKey) -> Result<Vault> {
-        let root = open(&key.0, &associated(serial, credential), &self.sealed)
-            .filter(|root| root.len() == KEY_LEN)
-            .ok_or(Error::PinIncorrect)?;
-        Vault::over(serial, root)
-    }
-
-    /// The cost that was chosen when the PIN was set.
-    #[must_use]
-    pub const fn parameters(&self) -> PinParameters {
-        self.parameters
-    }
-}
-
-fn associated(serial: &str, credential: &str) -> Vec<u8> {
-    [b"signet root v1\0", serial.as_bytes(), b"\0", credential.as_bytes()].concat()
-}
+/// The length of a new salt, in bytes (RFC 9106 §3.1).
+pub(super) const SALT_LEN: usize = 16;
 
 /// Work memory that is wiped: it holds what was derived from the PIN.
 struct Work(Vec<Block>);
@@ -160,14 +103,24 @@ impl Drop for Work {
     }
 }
 
-fn wrapping_key(pin: &Pin, salt: &[u8], parameters: PinParameters) -> Result<SecretBytes> {
+/// The slow step from a PIN, right or wrong, to what its credential is sealed with.
+///
+/// # Errors
+/// [`Error::HostMemory`] when the derivation cannot have its memory;
+/// [`Error::FunctionFailed`] when the cost is one that is never set.
+pub(super) fn wrapping_key(
+    pin: &Pin,
+    salt: &[u8],
+    parameters: PinParameters,
+) -> Result<WrappingKey> {
     let argon2 = parameters.argon2()?;
     let mut work = Work::new(argon2.params().block_count())?;
-    SecretBytes::filled(KEY_LEN, |out| {
+    let key = SecretBytes::filled(KEY_LEN, |out| {
         argon2
             .hash_password_into_with_memory(pin.expose(), salt, out, &mut work.0)
             .map_err(|error| Error::FunctionFailed(format!("Argon2id: {error}")))
-    })
+    })?;
+    Ok(WrappingKey(key))
 }
 
 /// Argon2id against the answer of the reference implementation:
@@ -180,50 +133,14 @@ pub(super) fn self_test() -> bool {
     ];
     let parameters = PinParameters { memory_kib: 64, iterations: 2, lanes: 1 };
     wrapping_key(&Pin::copied(b"password"), b"somesaltsomesalt", parameters)
-        .is_ok_and(|key| key.equals(&ANSWER))
+        .is_ok_and(|key| key.0.equals(&ANSWER))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entropy::OsEntropy;
-    use crate::vault::Place;
 
     const CHEAP: PinParameters = PinParameters { memory_kib: 8, iterations: 1, lanes: 1 };
-
-    fn wrapped() -> (Vault, WrappedRoot) {
-        let vault = Vault::new("serial", &OsEntropy).unwrap();
-        let pin = Pin::copied(b"1234");
-        let wrapped = WrappedRoot::wrap(&vault, "user", &pin, CHEAP, &OsEntropy).unwrap();
-        (vault, wrapped)
-    }
-
-    fn unwrap(wrapped: &WrappedRoot, serial: &str, user: &str, pin: &[u8]) -> Result<Vault> {
-        wrapped.open(serial, user, &wrapped.key(&Pin::copied(pin))?)
-    }
-
-    #[test]
-    fn the_right_pin_gives_the_same_vault() {
-        let (vault, wrapped) = wrapped();
-        let again = unwrap(&wrapped, "serial", "user", b"1234").unwrap();
-        let place = Place { kind: 1, id: "a", version: 1 };
-        let sealed = vault.seal(place, b"", b"plain", &OsEntropy).unwrap();
-        assert_eq!(again.open(place, b"", &sealed).unwrap().expose(), b"plain");
-    }
-
-    #[test]
-    fn another_pin_credential_or_token_is_a_wrong_pin() {
-        let (_, wrapped) = wrapped();
-        for (serial, credential, pin) in [
-            ("serial", "user", &b"1235"[..]),
-            ("serial", "user", b""),
-            ("serial", "so", b"1234"),
-            ("other", "user", b"1234"),
-        ] {
-            let error = unwrap(&wrapped, serial, credential, pin).unwrap_err();
-            assert_eq!(error, Error::PinIncorrect);
-        }
-    }
 
     #[test]
     fn parameters_of_an_edited_file_cannot_exhaust_the_host() {
@@ -233,10 +150,21 @@ mod tests {
             PinParameters { lanes: u32::MAX, ..CHEAP },
             PinParameters { memory_kib: 0, ..CHEAP },
         ] {
-            let (_, mut wrapped) = wrapped();
-            wrapped.parameters = parameters;
-            let error = unwrap(&wrapped, "serial", "user", b"1234").unwrap_err();
-            assert!(matches!(error, Error::FunctionFailed(_)), "{parameters:?}");
+            let error = wrapping_key(&Pin::copied(b"1234"), &[0; SALT_LEN], parameters).err();
+            assert!(matches!(error, Some(Error::FunctionFailed(_))), "{parameters:?}");
         }
+    }
+
+    #[test]
+    fn only_what_costs_more_raises_the_cost() {
+        let cost = |memory_kib, iterations| PinParameters { memory_kib, iterations, lanes: 1 };
+        let stored = cost(19_456, 2);
+        for dearer in [cost(19_457, 2), cost(19_456, 3), cost(47_104, 1), cost(u32::MAX, u32::MAX)]
+        {
+            assert_eq!(stored.raised_to(dearer), Some(dearer));
+            assert_eq!(dearer.raised_to(stored), None);
+        }
+        assert_eq!(stored.raised_to(stored), None);
+        assert_eq!(stored.raised_to(PinParameters { lanes: 4, ..stored }), None);
     }
 }

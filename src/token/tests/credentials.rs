@@ -191,20 +191,6 @@ fn what_is_longer_than_any_pin_is_wrong_and_no_guess() {
 }
 
 #[test]
-fn the_cost_of_a_pin_is_that_of_the_day_it_was_set() {
-    let world = World::in_memory();
-    let token = world.create_bare();
-    assert_eq!(token.pin_parameters(SO).unwrap(), Some(settings().pin_parameters));
-    assert_eq!(token.pin_parameters(USER).unwrap(), None);
-    let dearer = PinParameters { memory_kib: 16, iterations: 2, lanes: 1 };
-    let later = Settings { pin_parameters: dearer, ..settings() };
-    let token = Token::open(&*world.place, SLOT, &world.surroundings(), later).unwrap();
-    assert_eq!(token.pin_parameters(SO).unwrap(), Some(settings().pin_parameters));
-    token.set_pin(SO, &pin(SO_PIN), &pin(SO_PIN)).unwrap();
-    assert_eq!(token.pin_parameters(SO).unwrap(), Some(dearer));
-}
-
-#[test]
 fn many_right_logins_at_once_do_not_lock_and_many_wrong_ones_do() {
     each_place(|world| {
         world.create();

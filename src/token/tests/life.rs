@@ -12,7 +12,13 @@ fn a_new_token_tells_its_label_and_that_no_user_pin_is_set() {
         assert!(info.serial.bytes().all(|digit| digit.is_ascii_hexdigit()));
         assert!(info.writable);
         let limit = settings().pin_attempts;
-        let state = |initialized| PinState { initialized, failures: 0, limit };
+        let cost = Some(settings().pin_parameters);
+        let state = |initialized: bool| PinState {
+            initialized,
+            failures: 0,
+            limit,
+            cost: cost.filter(|_| initialized),
+        };
         assert_eq!(info.security_officer, state(true));
         assert_eq!(info.user, state(false));
         assert_eq!((token.slot(), token.principal()), (SLOT, Principal::Public));

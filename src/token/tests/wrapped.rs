@@ -22,6 +22,7 @@ pub(in crate::token) struct Wrapped {
     /// Run after every page of records of this kind.
     after_find: Mutex<Option<(Kind, EveryTime)>>,
     read_only: AtomicBool,
+    full: AtomicBool,
 }
 
 /// The one store of a world, wrapped.
@@ -39,6 +40,7 @@ impl WrappedPlace {
             after_write: Mutex::default(),
             after_find: Mutex::default(),
             read_only: AtomicBool::new(false),
+            full: AtomicBool::new(false),
         };
         Self { place, store: Arc::new(store) }
     }
@@ -64,6 +66,11 @@ impl Wrapped {
 
     pub fn make_read_only(&self) {
         self.read_only.store(true, Ordering::SeqCst);
+    }
+
+    /// No space for any commit from now on, but for attempts.
+    pub fn fill(&self) {
+        self.full.store(true, Ordering::SeqCst);
     }
 
     fn run(step: &Mutex<Option<Step>>) {
@@ -157,6 +164,9 @@ impl Store for Wrapped {
     ) -> Result<Sequence> {
         if self.is_read_only() {
             return Err(self.refused());
+        }
+        if self.full.load(Ordering::SeqCst) {
+            return Err(Error::StoreFull("wrapped".into()));
         }
         let sequence = self.store.write(change);
         Self::run(&self.after_write);
