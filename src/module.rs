@@ -5,7 +5,7 @@
 //!
 //! # Locks
 //!
-//! In this order, never upward: slots → slot state → session state → token.
+//! In this order, never upward: search → slots → slot state → session state → token.
 //! Handle tables are read without a lock. A session's own state is the only lock
 //! held while a MAC is computed; while a PIN is checked the token's login lock
 //! is, and a slot's only in `C_InitToken`. The module starts no threads.
@@ -18,6 +18,7 @@ mod keys;
 mod objects;
 mod prepared;
 mod random;
+mod search;
 mod sessions;
 mod slots;
 

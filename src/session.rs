@@ -7,15 +7,16 @@
 #![forbid(unsafe_code)]
 
 mod operation;
+mod search;
 
 pub use operation::{MacOperation, Operation, Output, Purpose, Room};
+pub use search::Search;
 
 use crate::error::{Error, Result};
 use crate::mechanism::digest::Digest;
 use crate::mechanism::hmac::Tag;
 use crate::policy::Principal;
 use crate::token::Token;
-use crate::types::ObjectHandle;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -49,7 +50,7 @@ impl Session {
 pub struct State {
     operation: Option<Operation>,
     digest: Option<DigestOperation>,
-    search: Option<std::vec::IntoIter<ObjectHandle>>,
+    search: Option<Arc<Mutex<Search>>>,
 }
 
 #[derive(Debug)]
@@ -288,18 +289,18 @@ impl State {
         Ok(())
     }
 
-    /// Begins a search that will yield `found`.
-    pub fn search_init(&mut self, found: Vec<ObjectHandle>) {
-        self.search = Some(found.into_iter());
+    /// Begins a search; [`State::may_search`] has been asked.
+    pub fn search_init(&mut self, search: Search) {
+        self.search = Some(Arc::new(Mutex::new(search)));
     }
 
-    /// The next `limit` handles at most (`C_FindObjects`).
+    /// The search under way, to be locked once the session is not any more: going
+    /// on with it (`C_FindObjects`) reads the store.
     ///
     /// # Errors
     /// [`Error::OperationNotInitialized`].
-    pub fn search_next(&mut self, limit: usize) -> Result<Vec<ObjectHandle>> {
-        let search = self.search.as_mut().ok_or(Error::OperationNotInitialized)?;
-        Ok(search.by_ref().take(limit).collect())
+    pub fn search(&self) -> Result<Arc<Mutex<Search>>> {
+        self.search.clone().ok_or(Error::OperationNotInitialized)
     }
 
     /// Ends the search (`C_FindObjectsFinal`).

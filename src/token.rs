@@ -21,9 +21,11 @@ mod live;
 mod objects;
 mod record;
 mod rotation;
+mod search;
 mod set;
 
 pub use live::LiveObject;
+pub use search::{Found, Search};
 pub use set::Finding;
 
 use crate::clock::Clock;

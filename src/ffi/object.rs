@@ -111,7 +111,10 @@ pub unsafe fn find_init(
     module.find_objects_init(SessionHandle(session), &template)
 }
 
-/// `C_FindObjects`.
+/// How many handles are looked for at a time.
+const PAGE: usize = 1024;
+
+/// `C_FindObjects`: page by page, straight into the caller's memory.
 pub unsafe fn find(
     module: &Module,
     session: CK_SESSION_HANDLE,
@@ -124,13 +127,25 @@ pub unsafe fn find(
     }
     arg::require(count)?;
     let room = usize::try_from(room).unwrap_or(usize::MAX);
-    let found = module.find_objects(SessionHandle(session), room)?;
-    let found: Vec<_> = found.into_iter().map(|object| object.0).collect();
-    // SAFETY: the caller answers for both pointers; there are at most `room`.
-    unsafe {
-        arg::put_all(out, &found);
-        arg::put(count, arg::ulong(found.len())?)
+    let mut given = 0;
+    loop {
+        let wanted = PAGE.min(room - given);
+        let page = match module.find_objects(SessionHandle(session), wanted) {
+            Ok(page) => page,
+            Err(error) if given == 0 => return Err(error),
+            // Asked again, it comes again.
+            Err(_) => break,
+        };
+        let page: Vec<_> = page.into_iter().map(|object| object.0).collect();
+        // SAFETY: the caller answers for `room` handles, of which fewer are given yet.
+        unsafe { arg::put_all(out.wrapping_add(given), &page) };
+        given += page.len();
+        if page.len() < wanted || given == room {
+            break;
+        }
     }
+    // SAFETY: the caller answers for `count`.
+    unsafe { arg::put(count, arg::ulong(given)?) }
 }
 
 /// `C_FindObjectsFinal`.

@@ -4,17 +4,17 @@
 //! destroyed or, if it is private, until logout. Behind the handle the opened
 //! object may be kept; at most [`OPEN_KEYS_MAX`] are, the oldest go first.
 
+use super::Module;
 use super::prepared::PreparedKey;
 use super::slots::{Slot, SlotState};
-use super::{Module, handle_table::Held};
 use crate::error::{Error, Result};
 use crate::mechanism::{Hash, IMPORTED_KEY_MAX, IMPORTED_KEY_MIN, digest};
 use crate::object::Object;
-use crate::object::query::Query;
 use crate::object::request::{Changes, Contribution, NewObject};
 use crate::policy::{Action, Principal, Resource, authorize};
 use crate::secret::SecretBytes;
 use crate::session::Session;
+use crate::token::Found;
 use crate::types::{AttributeType, ObjectHandle, SessionHandle, SlotId, Template, Ulong};
 use arc_swap::ArcSwapOption;
 use std::collections::BTreeSet;
@@ -35,7 +35,7 @@ pub(super) struct ObjectEntry {
 enum Home {
     /// Lives in the store; opened when needed. `queued`: it stands in the queue of
     /// opened objects, once, and is closed when its turn comes.
-    Token { unique_id: String, opened: ArcSwapOption<PreparedKey>, queued: AtomicBool },
+    Token { unique_id: Arc<str>, opened: ArcSwapOption<PreparedKey>, queued: AtomicBool },
     /// Lives here until its session ends. Changing it swaps in a new object.
     Session { owner: SessionHandle, object: ArcSwapOption<PreparedKey> },
 }
@@ -66,6 +66,14 @@ impl ObjectEntry {
             queued.store(false, Ordering::Relaxed);
         }
         self.close();
+    }
+
+    /// What a session object's handle stands for.
+    pub const fn session_object(&self) -> Option<&ArcSwapOption<PreparedKey>> {
+        match &self.home {
+            Home::Session { object, .. } => Some(object),
+            Home::Token { .. } => None,
+        }
     }
 
     pub const fn owner(&self) -> Option<SessionHandle> {
@@ -132,7 +140,11 @@ impl Module {
             let live = session.token.insert(session.principal(), action, object)?;
             let unique_id = live.object().unique_id().to_owned();
             let key = Arc::new(PreparedKey::of_token(live));
-            return self.token_handle(&slot, &unique_id, private, Some(key));
+            let (found, mut state) = (Found { unique_id, is_private: private }, slot.state.lock());
+            let new = self.token_handle(&slot, &mut state, found, Some(key))?;
+            drop(state);
+            self.note_open(new);
+            return Ok(new);
         }
         let mut state = slot.state.lock();
         // Logout destroys under this lock what needed the login: nobody makes more of
@@ -153,28 +165,41 @@ impl Module {
     fn token_handle(
         &self,
         slot: &Slot,
-        unique_id: &str,
-        private: bool,
+        state: &mut SlotState,
+        found: Found,
         opened: Option<Arc<PreparedKey>>,
     ) -> Result<ObjectHandle> {
-        let mut state = slot.state.lock();
-        if let Some(known) = state.token_objects.get(unique_id) {
+        if let Some(known) = state.token_objects.get(&*found.unique_id) {
             return Ok(*known);
         }
-        let is_open = opened.is_some();
+        let unique_id: Arc<str> = found.unique_id.into();
         let home = Home::Token {
-            unique_id: unique_id.to_owned(),
+            unique_id: Arc::clone(&unique_id),
             opened: ArcSwapOption::new(opened),
             queued: AtomicBool::new(false),
         };
-        let entry = ObjectEntry { slot: slot.id, private, home };
+        let entry = ObjectEntry { slot: slot.id, private: found.is_private, home };
         let new = ObjectHandle(self.objects.insert(entry).ok_or(Error::HostMemory)?);
-        state.token_objects.insert(unique_id.to_owned(), new);
-        drop(state);
-        if is_open {
-            self.note_open(new);
-        }
+        state.token_objects.insert(unique_id, new);
         Ok(new)
+    }
+
+    /// Gives the handles of token objects that were found, but for those that nobody
+    /// may see any more.
+    pub(super) fn give_token_objects(
+        &self,
+        session: &Session,
+        slot: &Slot,
+        found: impl Iterator<Item = Found>,
+        given: &mut Vec<ObjectHandle>,
+    ) -> Result<()> {
+        // A logout takes the handles of private objects away under this lock.
+        let mut state = slot.state.lock();
+        let principal = session.principal();
+        for found in found.filter(|found| found.is_visible_to(principal)) {
+            given.push(self.token_handle(slot, &mut state, found, None)?);
+        }
+        Ok(())
     }
 
     /// Bounds the number of opened objects that are kept.
@@ -400,68 +425,6 @@ impl Module {
             self.objects.remove(handle.0);
         }
         self.end_operations(state, |mac| gone.contains(&mac.key()));
-    }
-
-    /// Begins a search (`C_FindObjectsInit`).
-    ///
-    /// # Errors
-    /// [`Error::OperationActive`]; [`Error::AttributeValueInvalid`].
-    pub fn find_objects_init(&self, handle: SessionHandle, template: &Template<'_>) -> Result<()> {
-        let session = self.session(handle)?;
-        session.state.lock().may_search()?;
-        let query = Query::parse(template)?;
-        let found = self.matching(&session, &query)?;
-        let mut state = session.state.lock();
-        state.may_search()?;
-        state.search_init(found);
-        Ok(())
-    }
-
-    fn matching(&self, session: &Session, query: &Query) -> Result<Vec<ObjectHandle>> {
-        let principal = session.principal();
-        let slot = self.slot_of(session)?;
-        let session_objects = slot.state.lock().session_objects.clone();
-        let mut found: Vec<_> = session_objects
-            .into_iter()
-            .filter(|&handle| self.session_object_matches(principal, handle, query))
-            .collect();
-        for (unique_id, private) in session.token.find(principal, query)? {
-            found.push(self.token_handle(&slot, &unique_id, private, None)?);
-        }
-        Ok(found)
-    }
-
-    fn session_object_matches(
-        &self,
-        principal: Principal,
-        handle: ObjectHandle,
-        query: &Query,
-    ) -> bool {
-        let Some(entry): Option<Held<ObjectEntry>> = self.objects.get(handle.0) else {
-            return false;
-        };
-        let Home::Session { object, .. } = &entry.home else { return false };
-        object.load().as_ref().is_some_and(|key| {
-            let resource = Resource::Object(key.object());
-            authorize(principal, Action::DescribeKey, resource).is_ok()
-                && query.matches(key.object())
-        })
-    }
-
-    /// The next handles of a search (`C_FindObjects`).
-    ///
-    /// # Errors
-    /// [`Error::OperationNotInitialized`].
-    pub fn find_objects(&self, session: SessionHandle, limit: usize) -> Result<Vec<ObjectHandle>> {
-        self.session(session)?.state.lock().search_next(limit)
-    }
-
-    /// Ends a search (`C_FindObjectsFinal`).
-    ///
-    /// # Errors
-    /// [`Error::OperationNotInitialized`].
-    pub fn find_objects_final(&self, session: SessionHandle) -> Result<()> {
-        self.session(session)?.state.lock().search_final()
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) struct SlotState {
     /// Held while there are sessions, so that nobody initialises the token.
     pub presence: Option<Box<dyn Presence>>,
     /// The handles of token objects that this application has seen.
-    pub token_objects: HashMap<String, ObjectHandle>,
+    pub token_objects: HashMap<Arc<str>, ObjectHandle>,
     /// The handles of session objects.
     pub session_objects: BTreeSet<ObjectHandle>,
 }

@@ -4,6 +4,7 @@ mod first_start;
 mod keys;
 mod objects;
 mod processes;
+mod search;
 mod sessions;
 mod slots;
 mod threads;

@@ -1,6 +1,8 @@
 use super::*;
 use crate::mechanism::Hash;
 use crate::mechanism::hmac::Hmac;
+use crate::object::query::Query;
+use crate::types::ObjectHandle;
 
 const KEY: ObjectHandle = ObjectHandle(1);
 const BIG: Room = Room::Bytes(64);
@@ -101,12 +103,12 @@ fn what_may_be_under_way_together() {
     assert_eq!(again, Err(Error::OperationActive));
     state.cancel(Cancel::Mac(Purpose::Sign));
     state.cancel(Cancel::Digest);
-    state.search_init(vec![KEY]);
+    state.search_init(Search::new(crate::token::Search::new(Query::default())));
     assert_eq!(state.may_begin(), Err(Error::OperationActive));
-    assert_eq!(state.search_next(10).unwrap(), [KEY]);
-    assert!(state.search_next(10).unwrap().is_empty());
+    assert!(state.search().is_ok());
     state.search_final().unwrap();
     assert_eq!(state.search_final(), Err(Error::OperationNotInitialized));
+    assert_eq!(state.search().unwrap_err(), Error::OperationNotInitialized);
     assert!(state.may_begin().is_ok());
 }
 

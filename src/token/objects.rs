@@ -1,13 +1,12 @@
-//! The token's objects as records: made, found, opened, changed, removed.
+//! The token's objects as records: made, opened, changed, removed.
 
 use super::record::{PRIVATE, PUBLIC, to_vec};
 use super::{LiveObject, Token, record_id};
 use crate::error::{Error, Result};
-use crate::object::query::Query;
 use crate::object::{Object, codec};
 use crate::policy::{Action, Principal, Resource, authorize};
 use crate::secret::SecretBytes;
-use crate::store::{self, Change, Kind, Reader, Record, RecordId, Tag};
+use crate::store::{Change, Kind, Reader, Record, RecordId, Tag};
 use crate::types::{AttributeType, ObjectClass};
 use crate::vault::{Place, Vault, public_tag};
 use minicbor::bytes::ByteVec;
@@ -16,7 +15,7 @@ use std::sync::Arc;
 
 /// The attributes that the store can look up, the most telling first. The
 /// numbers are stored.
-const INDEXED: [(AttributeType, u8); 4] = [
+pub(super) const INDEXED: [(AttributeType, u8); 4] = [
     (AttributeType::Id, 4),
     (AttributeType::Label, 3),
     (AttributeType::KeyType, 2),
@@ -35,7 +34,7 @@ struct Body {
     sealed: Option<ByteVec>,
 }
 
-const fn kind_of(private: bool) -> Kind {
+pub(super) const fn kind_of(private: bool) -> Kind {
     if private { PRIVATE } else { PUBLIC }
 }
 
@@ -153,97 +152,6 @@ impl Token {
         }
     }
 
-    /// The unique ids of the objects that match `query` and that `principal`
-    /// may see, oldest first within each visibility, and whether each is private.
-    ///
-    /// # Errors
-    /// [`Error::RecordDamaged`] for a record that is asked for by its unique id
-    /// and does not open, or that the look-up columns name for a label or an id
-    /// that is not its own; the store could not be read. Other damaged records
-    /// are passed over, or are found and refuse to be used.
-    pub fn find(&self, principal: Principal, query: &Query) -> Result<Vec<(String, bool)>> {
-        self.refresh()?;
-        if query.matches_nothing() || query.wanted_flag(AttributeType::Token) == Some(false) {
-            return Ok(Vec::new());
-        }
-        if let Some(id) = query.wanted(AttributeType::UniqueId) {
-            let id = std::str::from_utf8(id).unwrap_or_default();
-            let live = self.get(principal, id)?.filter(|live| matches(principal, query, live));
-            let named = |live: Arc<LiveObject>| {
-                (live.object().unique_id().to_owned(), live.object().is_private())
-            };
-            return Ok(live.map(named).into_iter().collect());
-        }
-        // Once more only when the root key, and with it every tag, was replaced meanwhile.
-        loop {
-            let stamp = self.registry.lock().stamp();
-            let vault = self.vault_of(principal)?;
-            let found = self.search(principal, query, vault.as_deref());
-            if vault.is_none() {
-                return found;
-            }
-            self.refresh()?;
-            if self.principal() != principal || self.registry.lock().stamp().is_of_login(stamp) {
-                return found;
-            }
-        }
-    }
-
-    fn search(
-        &self,
-        principal: Principal,
-        query: &Query,
-        vault: Option<&Vault>,
-    ) -> Result<Vec<(String, bool)>> {
-        let mut found = Vec::new();
-        for &kind in visible_kinds(principal) {
-            let wanted = query.wanted_flag(AttributeType::Private);
-            if wanted.is_some_and(|private| kind != kind_of(private)) {
-                continue;
-            }
-            let tags = INDEXED
-                .iter()
-                .filter_map(|&(attribute, property)| Some((property, query.wanted(attribute)?)))
-                .map(|(property, value)| tag(kind, vault, property, value))
-                .collect::<Result<Vec<_>>>()?;
-            store::for_each(&*self.store, kind, &tags, |record| {
-                if self.fits(principal, query, record, vault)? {
-                    found.push((record.id.as_str().to_owned(), kind == PRIVATE));
-                }
-                Ok(())
-            })?;
-        }
-        Ok(found)
-    }
-
-    /// Whether a record that bears the query's tags is asked for. No seal protects
-    /// the look-up columns, so one that is asked for by label or id is opened: who
-    /// edits the file must not make a program use another key than it named.
-    fn fits(
-        &self,
-        principal: Principal,
-        query: &Query,
-        record: &Record,
-        vault: Option<&Vault>,
-    ) -> Result<bool> {
-        let is_indexed = query.needs_only(INDEXED.iter().map(|(attribute, _)| *attribute));
-        let names = [AttributeType::Label, AttributeType::Id];
-        if is_indexed && names.iter().all(|name| query.wanted(*name).is_none()) {
-            return Ok(true);
-        }
-        let known = self.registry.lock().get(record.kind, &record.id);
-        let known = known.filter(|live| {
-            live.version == record.version && (live.is_complete() || vault.is_none())
-        });
-        let Ok(live) = known.map_or_else(|| open(record, vault).map(Arc::new), Ok) else {
-            return Ok(is_indexed);
-        };
-        match matches(principal, query, &live) {
-            false if is_indexed => Err(Error::RecordDamaged(record.id.as_str().to_owned())),
-            fits => Ok(fits),
-        }
-    }
-
     /// Replaces an object by what `change` makes of its present state.
     ///
     /// # Errors
@@ -343,24 +251,15 @@ impl Token {
     }
 }
 
-/// Whether the object is what `query` asks for; who may not read its value
-/// cannot find it by that either.
-fn matches(principal: Principal, query: &Query, live: &LiveObject) -> bool {
-    let resource = Resource::Object(live.object());
-    query.matches(live.object())
-        && (query.wanted(AttributeType::Value).is_none()
-            || authorize(principal, Action::ReadValue, resource).is_ok())
-}
-
 /// The kinds of object that `principal` can see at all.
-const fn visible_kinds(principal: Principal) -> &'static [Kind] {
+pub(super) const fn visible_kinds(principal: Principal) -> &'static [Kind] {
     match principal {
         Principal::Owner => &[PRIVATE, PUBLIC],
         Principal::SecurityOfficer | Principal::Public => &[PUBLIC],
     }
 }
 
-fn tag(kind: Kind, vault: Option<&Vault>, property: u8, value: &[u8]) -> Result<Tag> {
+pub(super) fn tag(kind: Kind, vault: Option<&Vault>, property: u8, value: &[u8]) -> Result<Tag> {
     let hash = match vault {
         Some(vault) if kind == PRIVATE => vault.tag(property, value)?,
         _ => public_tag(property, value),

@@ -203,14 +203,23 @@ pub(super) fn query(wanted: &[(AttributeType, &[u8])]) -> Query {
     Query::parse(&template).unwrap()
 }
 
+/// Everything that a search finds, page after page.
+pub(super) fn find_all(token: &Token, query: Query) -> Result<Vec<Found>> {
+    let (mut search, mut all) = (Search::new(query), Vec::new());
+    loop {
+        let page = token.find_next(token.principal(), &mut search)?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page);
+    }
+}
+
 /// The labels of what a search finds, sorted.
 pub(super) fn found(token: &Token, wanted: &[(AttributeType, &[u8])]) -> Vec<String> {
-    let mut labels: Vec<_> = token
-        .find(token.principal(), &query(wanted))
-        .unwrap()
-        .iter()
-        .map(|(unique_id, _)| label_of(&get(token, unique_id).unwrap()))
-        .collect();
+    let all = find_all(token, query(wanted)).unwrap();
+    let mut labels: Vec<_> =
+        all.iter().map(|found| label_of(&get(token, &found.unique_id).unwrap())).collect();
     labels.sort();
     labels
 }

@@ -19,6 +19,7 @@ cases! {
         softhsm2: departs("found by its value", "SoftHSM2 confirms a guessed value"),
     results_come_in_portions_without_repetition,
     many_objects_are_all_found,
+    objects_that_stay_are_found_while_others_come_and_go,
     search_during_a_search_is_refused,
     search_must_be_begun,
     search_ends_with_final,
@@ -202,6 +203,34 @@ fn many_objects_are_all_found(w: &World) {
     }
     assert_eq!(s.find(&template![CKA_LABEL => "many"]).unwrap().len(), 500);
     assert_eq!(s.find(&template![CKA_APPLICATION => "499"]).unwrap().len(), 1);
+}
+
+/// §5.7.7: what is created or destroyed meanwhile "may or may not be found".
+fn objects_that_stay_are_found_while_others_come_and_go(w: &World) {
+    let s = w.user();
+    let make = |number: usize| {
+        s.create(&data("a").with(CKA_TOKEN, true).with(CKA_PRIVATE, number.is_multiple_of(2)))
+            .unwrap()
+    };
+    let mut staying: Vec<_> = (0..300).map(make).collect();
+    let going = staying.split_off(200);
+    s.find_init(&template![CKA_LABEL => "a"]).unwrap();
+    let mut found = s.find_next(10).unwrap();
+    for object in going {
+        s.destroy(object).unwrap();
+        make(0);
+    }
+    loop {
+        let some = s.find_next(7).unwrap();
+        if some.is_empty() {
+            break;
+        }
+        found.extend(some);
+    }
+    s.find_final().unwrap();
+    let distinct: HashSet<_> = found.iter().copied().collect();
+    assert_eq!(distinct.len(), found.len(), "none twice");
+    assert!(staying.iter().all(|object| distinct.contains(object)));
 }
 
 /// §5.7.7: "At most one search operation may be active".

@@ -186,7 +186,8 @@ fn nobody_acts_as_somebody_who_is_not_logged_in() {
                 let got = here.get(principal, &id_of(live));
                 assert_eq!(got.unwrap_err(), refused);
             }
-            assert_eq!(here.find(principal, &query(&[])).unwrap_err(), refused);
+            let searched = here.find_next(principal, &mut Search::new(query(&[])));
+            assert_eq!(searched.unwrap_err(), refused);
             let made = here.insert(principal, Action::ImportObject, data("d", false));
             assert_eq!(made.unwrap_err(), refused);
         }

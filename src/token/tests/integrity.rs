@@ -118,9 +118,9 @@ fn edited_look_up_columns_lead_to_no_other_key() {
                 Change::Remove { kind, id: id.clone(), expected: 1 },
                 Change::Put { kind, id: id.clone(), expected: 0, body, tags },
             ]);
-            let by_label = query(&[(AttributeType::Label, b"other")]);
             for token in [&victim.token, &world.open_for_user()] {
-                let error = token.find(Principal::Owner, &by_label).unwrap_err();
+                let by_label = query(&[(AttributeType::Label, b"other")]);
+                let error = find_all(token, by_label).unwrap_err();
                 assert_eq!(error, Error::RecordDamaged(id.to_string()));
             }
             victim.assert_sound(&[0, 1, 2, 3]);

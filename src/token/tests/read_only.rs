@@ -19,8 +19,8 @@ fn keys_are_read_and_nothing_is_changed() {
     token.login(UserType::User, &pin(USER_PIN)).unwrap();
     assert_eq!(found(&token, &[]), ["k"]);
     assert_eq!(token.check().unwrap(), []);
-    let ids = token.find(Principal::Owner, &query(&[])).unwrap();
-    let live = get(&token, &ids[0].0).unwrap();
+    let ids = find_all(&token, query(&[])).unwrap();
+    let live = get(&token, &ids[0].unique_id).unwrap();
 
     let refused = Err(Error::TokenWriteProtected);
     assert_eq!(relabel(&token, &live, "other"), refused);

@@ -100,14 +100,14 @@ fn more_objects_than_a_page_holds_are_all_found() {
         insert(&token, data("many", true));
     }
     let by_label = query(&[(AttributeType::Label, b"many")]);
-    assert_eq!(token.find(Principal::Owner, &by_label).unwrap().len(), 600);
+    assert_eq!(find_all(&token, by_label).unwrap().len(), 600);
 }
 
 #[test]
 fn attributes_that_no_object_has_match_nothing() {
     let token = filled(&World::in_memory());
     let unknown = Query::parse(&[RawAttribute { number: 0x8000_1234, value: b"" }]).unwrap();
-    assert!(token.find(Principal::Owner, &unknown).unwrap().is_empty());
+    assert!(find_all(&token, unknown).unwrap().is_empty());
 }
 
 #[test]

@@ -1,0 +1,210 @@
+//! Finding objects, a page at a time.
+//!
+//! A search holds where it stands and not what it will find, so its cost in
+//! memory is that of a page however many objects match. What is made, changed or
+//! destroyed while it is under way may or may not be found (PKCS#11 v3.2
+//! §5.7.7); everything else that matches is found once.
+
+use super::objects::{INDEXED, kind_of, open, tag, visible_kinds};
+use super::record::{PRIVATE, PUBLIC};
+use super::{LiveObject, Token};
+use crate::error::{Error, Result};
+use crate::object::query::Query;
+use crate::policy::{Action, Principal, Resource, authorize};
+use crate::store::{Cursor, Kind, Record};
+use crate::types::AttributeType;
+use crate::vault::Vault;
+use std::sync::Arc;
+
+/// How many records are read at a time.
+const PAGE: usize = 64;
+
+/// A search under way.
+#[derive(Debug)]
+pub struct Search {
+    query: Query,
+    /// `None` when everything has been looked through.
+    stage: Option<Stage>,
+}
+
+/// Where a search goes on. A record keeps its place among those of its kind for as
+/// long as it lives, so none comes twice.
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    /// The one object of a unique id.
+    Named,
+    /// Objects of this kind.
+    Of(Kind, Option<Cursor>),
+}
+
+/// An object that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its unique id.
+    pub unique_id: String,
+    /// Whether it is private.
+    pub is_private: bool,
+}
+
+impl Found {
+    /// Whether `principal` may see it.
+    #[must_use]
+    pub fn is_visible_to(&self, principal: Principal) -> bool {
+        visible_kinds(principal).contains(&kind_of(self.is_private))
+    }
+}
+
+impl Search {
+    /// A search that has not looked anywhere yet.
+    #[must_use]
+    pub fn new(query: Query) -> Self {
+        let nothing =
+            query.matches_nothing() || query.wanted_flag(AttributeType::Token) == Some(false);
+        let stage = if query.wanted(AttributeType::UniqueId).is_some() {
+            Stage::Named
+        } else {
+            Stage::Of(PRIVATE, None)
+        };
+        Self { query, stage: (!nothing).then_some(stage) }
+    }
+
+    /// What is searched for.
+    #[must_use]
+    pub const fn query(&self) -> &Query {
+        &self.query
+    }
+}
+
+impl Token {
+    /// The next objects that `search` finds and that `principal` may see, private
+    /// ones first, oldest first within each visibility. None when there are no more.
+    /// Whoever has logged out meanwhile goes on with what the public sees, and whoever
+    /// has logged in with what is still to come.
+    ///
+    /// # Errors
+    /// [`Error::RecordDamaged`] for a record that is asked for by its unique id
+    /// and does not open, or that the look-up columns name for a label or an id
+    /// that is not its own; the store could not be read. The search then stands where
+    /// it stood. Other damaged records are passed over, or are found and refuse to be
+    /// used.
+    pub fn find_next(&self, principal: Principal, search: &mut Search) -> Result<Vec<Found>> {
+        self.refresh()?;
+        while let Some(stage) = search.stage {
+            let (found, next) = match stage {
+                Stage::Named => (self.find_named(principal, &search.query)?, None),
+                Stage::Of(kind, after) => {
+                    self.find_in_present(principal, &search.query, kind, after)?
+                }
+            };
+            search.stage = next;
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn find_named(&self, principal: Principal, query: &Query) -> Result<Vec<Found>> {
+        let id = query.wanted(AttributeType::UniqueId).unwrap_or_default();
+        let id = std::str::from_utf8(id).unwrap_or_default();
+        let live = self.get(principal, id)?.filter(|live| matches(principal, query, live));
+        let found = live.map(|live| Found {
+            unique_id: live.object().unique_id().to_owned(),
+            is_private: live.object().is_private(),
+        });
+        Ok(found.into_iter().collect())
+    }
+
+    /// What one page holds, looked for once more when the root key, and with it every
+    /// tag, was replaced meanwhile.
+    fn find_in_present(
+        &self,
+        principal: Principal,
+        query: &Query,
+        kind: Kind,
+        after: Option<Cursor>,
+    ) -> Result<(Vec<Found>, Option<Stage>)> {
+        loop {
+            let stamp = self.registry.lock().stamp();
+            let vault = self.vault_of(principal)?;
+            let page = self.find_page(principal, vault.as_deref(), query, kind, after);
+            if vault.is_none() {
+                return page;
+            }
+            self.refresh()?;
+            if self.principal() != principal || self.registry.lock().stamp().is_of_login(stamp) {
+                return page;
+            }
+        }
+    }
+
+    /// What one page of records holds, and where to go on.
+    fn find_page(
+        &self,
+        principal: Principal,
+        vault: Option<&Vault>,
+        query: &Query,
+        kind: Kind,
+        after: Option<Cursor>,
+    ) -> Result<(Vec<Found>, Option<Stage>)> {
+        let after_this = (kind == PRIVATE).then_some(Stage::Of(PUBLIC, None));
+        let wanted = query.wanted_flag(AttributeType::Private);
+        if !visible_kinds(principal).contains(&kind)
+            || wanted.is_some_and(|private| kind != kind_of(private))
+        {
+            return Ok((Vec::new(), after_this));
+        }
+        let tags = INDEXED
+            .iter()
+            .filter_map(|&(attribute, property)| Some((property, query.wanted(attribute)?)))
+            .map(|(property, value)| tag(kind, vault, property, value))
+            .collect::<Result<Vec<_>>>()?;
+        let page = self.store.find(kind, &tags, after, PAGE)?;
+        let mut found = Vec::new();
+        for record in &page.records {
+            if self.fits(principal, query, record, vault)? {
+                let unique_id = record.id.as_str().to_owned();
+                found.push(Found { unique_id, is_private: kind == PRIVATE });
+            }
+        }
+        let next = page.next.map(|cursor| Stage::Of(kind, Some(cursor)));
+        Ok((found, next.or(after_this)))
+    }
+
+    /// Whether a record that bears the query's tags is asked for. No seal protects
+    /// the look-up columns, so one that is asked for by label or id is opened: who
+    /// edits the file must not make a program use another key than it named.
+    fn fits(
+        &self,
+        principal: Principal,
+        query: &Query,
+        record: &Record,
+        vault: Option<&Vault>,
+    ) -> Result<bool> {
+        let is_indexed = query.needs_only(INDEXED.iter().map(|(attribute, _)| *attribute));
+        let names = [AttributeType::Label, AttributeType::Id];
+        if is_indexed && names.iter().all(|name| query.wanted(*name).is_none()) {
+            return Ok(true);
+        }
+        let known = self.registry.lock().get(record.kind, &record.id);
+        let known = known.filter(|live| {
+            live.version == record.version && (live.is_complete() || vault.is_none())
+        });
+        let Ok(live) = known.map_or_else(|| open(record, vault).map(Arc::new), Ok) else {
+            return Ok(is_indexed);
+        };
+        match matches(principal, query, &live) {
+            false if is_indexed => Err(Error::RecordDamaged(record.id.as_str().to_owned())),
+            fits => Ok(fits),
+        }
+    }
+}
+
+/// Whether the object is what `query` asks for; who may not read its value
+/// cannot find it by that either.
+fn matches(principal: Principal, query: &Query, live: &LiveObject) -> bool {
+    let resource = Resource::Object(live.object());
+    query.matches(live.object())
+        && (query.wanted(AttributeType::Value).is_none()
+            || authorize(principal, Action::ReadValue, resource).is_ok())
+}
