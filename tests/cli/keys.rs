@@ -1,6 +1,17 @@
 //! Keys and their MACs.
 
 use super::place::*;
+use signet_pkcs11::clock::SystemClock;
+use signet_pkcs11::config::Config;
+use signet_pkcs11::entropy::OsEntropy;
+use signet_pkcs11::mechanism::RawMechanism;
+use signet_pkcs11::module::Module;
+use signet_pkcs11::secret::Pin;
+use signet_pkcs11::store::DirectoryPlace;
+use signet_pkcs11::token::Surroundings;
+use signet_pkcs11::types::{AttributeType, MechanismType, RawAttribute, SlotId, Ulong, UserType};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 #[test]
 fn keys_are_made_listed_and_used() {
@@ -84,4 +95,31 @@ fn a_key_is_named_exactly() {
     );
     place.fails(&[&generate[..], &["--key", "c", "--bytes", "13"]].concat(), 2, "14..=512");
     place.fails(&[&generate[..], &["--key", "c", "--type", "aes"]].concat(), 2, "one of generic");
+}
+
+/// Makes token keys in one process.
+fn make_keys(place: &Place, count: usize) {
+    let (directory, entropy) = (place.path().join("tokens"), Arc::new(OsEntropy));
+    let tokens = Arc::new(DirectoryPlace::new(&directory, entropy.clone()));
+    let surroundings = Surroundings { entropy, clock: Arc::new(SystemClock) };
+    let module =
+        Module::new(tokens, surroundings, &Config::with_token_dir(directory.clone())).unwrap();
+    let session = module.open_session(SlotId(0), true).unwrap();
+    module.login(session, UserType::User, &Pin::copied(PIN.as_bytes())).unwrap();
+    let number = MechanismType::Sha256KeyGen.to_ck();
+    let length: [u8; size_of::<Ulong>()] = Ulong::from(32_u8).to_ne_bytes();
+    let template = [(AttributeType::Token, &[1][..]), (AttributeType::ValueLen, &length)]
+        .map(|(attribute, value)| RawAttribute { number: attribute.to_ck(), value });
+    for _ in 0..count {
+        module.generate_key(session, RawMechanism { number, parameter: &[] }, &template).unwrap();
+    }
+}
+
+#[test]
+fn a_long_list_names_every_key_once() {
+    let place = Place::with_token();
+    make_keys(&place, 150);
+    let list = place.says(&["key", "list", "--token", "demo"], "sha256");
+    let ids: BTreeSet<_> = list.lines().map(|line| line.split(' ').next()).collect();
+    assert_eq!((list.lines().count(), ids.len()), (150, 150));
 }

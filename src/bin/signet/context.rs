@@ -132,13 +132,32 @@ pub struct Login<'a> {
 impl Login<'_> {
     /// The secret keys that match, by label, id or both.
     pub fn keys(&self, name: &KeyName) -> Result<Vec<ObjectHandle>, Failure> {
+        let mut found = Vec::new();
+        self.each_key(name, &mut |key| {
+            found.push(key);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Shows `visit` the secret keys that match, as they are found.
+    pub fn each_key(
+        &self,
+        name: &KeyName,
+        visit: &mut dyn FnMut(ObjectHandle) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        const PORTION: usize = 64;
         let mut template = Attributes::default();
         template.number(AttributeType::Class, ObjectClass::SecretKey.to_ck());
         name.describe(&mut template);
         self.module.find_objects_init(self.session, &template.raw())?;
-        let found = self.module.find_objects(self.session, usize::MAX)?;
-        self.module.find_objects_final(self.session)?;
-        Ok(found)
+        loop {
+            let some = self.module.find_objects(self.session, PORTION)?;
+            if some.is_empty() {
+                return Ok(self.module.find_objects_final(self.session)?);
+            }
+            some.into_iter().try_for_each(&mut *visit)?;
+        }
     }
 
     /// The one key of this name.

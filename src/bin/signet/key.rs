@@ -3,6 +3,7 @@
 use crate::Failure;
 use crate::context::{Attributes, Context, KeyName, Login, from_hex, to_hex};
 use crate::pins::PinFile;
+use signet_pkcs11::error::Error;
 use signet_pkcs11::log::Escaped;
 use signet_pkcs11::mechanism::{CATALOGUE, Kind, RawMechanism};
 use signet_pkcs11::types::{AttributeType, KeyType, ObjectClass, ObjectHandle, Ulong};
@@ -88,15 +89,21 @@ pub fn run(command: Command) -> Result<(), Failure> {
         }
         Command::List { place } => {
             let login = context.log_in(&place.token, false, &place.pin)?;
-            let keys = login.keys(&KeyName::ANY)?;
-            if keys.is_empty() {
+            let mut listed = 0;
+            login.each_key(&KeyName::ANY, &mut |key| {
+                match describe(&login, key) {
+                    // Destroyed since it was found.
+                    Err(failure) if is_gone(&failure) => return Ok(()),
+                    line => say!("{}", line?),
+                }
+                listed += 1;
+                Ok(())
+            })?;
+            if listed == 0 {
                 say!(
                     "No keys. `signet key generate --token \"{}\" --key NAME` makes one.",
                     place.token
                 );
-            }
-            for key in keys {
-                say!("{}", describe(&login, key)?);
             }
         }
     }
@@ -136,6 +143,10 @@ fn read_key(path: &Path, is_hex: bool) -> Result<Zeroizing<Vec<u8>>, Failure> {
     }
     content.retain(|byte| !byte.is_ascii_whitespace());
     Ok(from_hex(&content).map_err(|why| format!("{}: {why}", path.display()))?.into())
+}
+
+fn is_gone(failure: &Failure) -> bool {
+    matches!(failure.downcast_ref(), Some(Error::ObjectHandleInvalid(_)))
 }
 
 /// One line about a key.
