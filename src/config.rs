@@ -95,6 +95,9 @@ pub struct Config {
     pub pin_counter_required: bool,
     /// The cost of deriving a key from a PIN that is set from now on.
     pub argon2: PinParameters,
+    /// Token objects that are kept open at a time; 1 to 1,000,000. One that is
+    /// used again after that is read and opened anew.
+    pub cache_objects: u32,
     /// The token to make at the first start, if any.
     pub auto_init: Option<AutoInit>,
     /// What was odd but usable, for the log.
@@ -176,6 +179,7 @@ settings! {
     ARGON2_MEMORY: "pin.argon2_memory_kib", "SIGNET_PIN_ARGON2_MEMORY_KIB";
     ARGON2_ITERATIONS: "pin.argon2_iterations", "SIGNET_PIN_ARGON2_ITERATIONS";
     ARGON2_LANES: "pin.argon2_lanes", "SIGNET_PIN_ARGON2_LANES";
+    CACHE_OBJECTS: "cache.objects", "SIGNET_CACHE_OBJECTS";
     LABEL: "auto_init.label", "SIGNET_AUTO_INIT_LABEL";
     LABEL_FILE: "auto_init.label_file", "SIGNET_AUTO_INIT_LABEL_FILE";
     SO_PIN_FILE: "auto_init.so_pin_file", "SIGNET_AUTO_INIT_SO_PIN_FILE";
@@ -215,6 +219,7 @@ impl Config {
             max_pin_attempts: 10,
             pin_counter_required: false,
             argon2: PinParameters::DEFAULT,
+            cache_objects: 1024,
             auto_init: None,
             notices: Vec::new(),
         }
@@ -325,6 +330,7 @@ impl Reader<'_> {
         self.set(&mut config.max_pin_attempts, PIN_ATTEMPTS, value::number(3, 100))?;
         self.set(&mut config.pin_counter_required, PIN_COUNTER, value::boolean)?;
         config.argon2 = self.argon2()?;
+        self.set(&mut config.cache_objects, CACHE_OBJECTS, value::number(1, 1_000_000))?;
         config.auto_init = self.auto_init()?;
         config.notices = self.notices;
         Ok(config)

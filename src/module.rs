@@ -16,6 +16,7 @@ mod digest;
 mod handle_table;
 mod keys;
 mod objects;
+mod open_objects;
 mod prepared;
 mod random;
 mod search;
@@ -36,9 +37,10 @@ use crate::token::{Settings, Surroundings};
 use crate::types::{MechanismType, SlotId, Ulong, UserType};
 use handle_table::HandleTable;
 use objects::ObjectEntry;
+use open_objects::OpenObjects;
 use parking_lot::{Mutex, RwLock};
 use slots::Slot;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The tokens, sessions and objects of one application.
@@ -51,10 +53,7 @@ pub struct Module {
     slots: RwLock<BTreeMap<SlotId, Arc<Slot>>>,
     sessions: HandleTable<Session>,
     objects: HandleTable<ObjectEntry>,
-    /// Keys that are kept open, oldest first; see [`objects`].
-    open_keys: Mutex<VecDeque<Ulong>>,
-    /// How many at most.
-    open_keys_max: usize,
+    open_objects: OpenObjects,
     /// The slots whose tokens the application has been told of.
     announced: Mutex<BTreeSet<SlotId>>,
 }
@@ -78,8 +77,7 @@ impl Module {
             slots: RwLock::default(),
             sessions: HandleTable::in_life(0),
             objects: HandleTable::in_life(0),
-            open_keys: Mutex::default(),
-            open_keys_max: objects::OPEN_KEYS_MAX,
+            open_objects: OpenObjects::new(config.cache_objects),
             announced: Mutex::default(),
         };
         let present = module.refresh_slots()?;

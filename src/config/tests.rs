@@ -250,6 +250,8 @@ fn a_bad_value_is_refused_with_its_place() {
         ("slots.mechanisms = CKM_SHA256,,CKM_SHA384", "a name is missing"),
         ("slots.mechanisms = CKM_SHA256,-CKM_SHA384", "minus"),
         ("library.reset_on_fork = 1", "neither true nor false"),
+        ("cache.objects = 0", "from 1 to 1000000"),
+        ("cache.objects = 1000001", "from 1 to 1000000"),
         ("pin.max_attempts = 2", "from 3 to 100"),
         ("pin.max_attempts = 101", "from 3 to 100"),
         ("pin.max_attempts = +5", "from 3 to 100"),
@@ -279,6 +281,7 @@ fn every_variable_wins_over_its_key() {
                 library.reset_on_fork = true\npin.max_attempts = 5\n\
                 pin.require_counter = false\npin.argon2_memory_kib = 20000\n\
                 pin.argon2_iterations = 3\npin.argon2_lanes = 2\n\
+                cache.objects = 7\n\
                 auto_init.label = file\nauto_init.so_pin_file = /pin\n\
                 auto_init.user_pin_file = /pin\n";
     let machine = Machine::conf(file)
@@ -297,6 +300,7 @@ fn every_variable_wins_over_its_key() {
         .var("SIGNET_PIN_ARGON2_MEMORY_KIB", "65536")
         .var("SIGNET_PIN_ARGON2_ITERATIONS", "4")
         .var("SIGNET_PIN_ARGON2_LANES", "8")
+        .var("SIGNET_CACHE_OBJECTS", "1000000")
         .var("SIGNET_AUTO_INIT_LABEL", "variable")
         .var("SIGNET_AUTO_INIT_SO_PIN_FILE", "/so")
         .var("SIGNET_AUTO_INIT_USER_PIN", "user from variable");
@@ -312,11 +316,13 @@ fn every_variable_wins_over_its_key() {
     assert_eq!(config.max_pin_attempts, 100);
     assert!(config.pin_counter_required);
     assert_eq!(config.argon2, PinParameters { memory_kib: 65_536, iterations: 4, lanes: 8 });
+    assert_eq!(config.cache_objects, 1_000_000);
     let auto_init = config.auto_init.unwrap();
     assert_eq!(auto_init.label, "variable");
     assert_eq!(auto_init.so_pin.expose(), b"so from variable");
     assert_eq!(auto_init.user_pin.expose(), b"user from variable");
     let from_file = Machine::conf(file).file("/pin", "from file\n").load().unwrap();
+    assert_eq!(from_file.cache_objects, 7);
     let auto_init = from_file.auto_init.unwrap();
     assert_eq!(auto_init.label, "file");
     assert_eq!(auto_init.user_pin.expose(), b"from file");

@@ -2,7 +2,7 @@
 //!
 //! A token object that an application has seen has one handle until it is
 //! destroyed or, if it is private, until logout. Behind the handle the opened
-//! object may be kept; at most [`OPEN_KEYS_MAX`] are, the oldest go first.
+//! object may be kept: see [`open_objects`](super::open_objects).
 
 use super::Module;
 use super::prepared::PreparedKey;
@@ -22,9 +22,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use zeroize::Zeroizing;
 
-/// How many opened token objects an application keeps at most.
-pub(super) const OPEN_KEYS_MAX: usize = 8192;
-
 /// What an object handle stands for.
 pub(super) struct ObjectEntry {
     slot: SlotId,
@@ -34,8 +31,14 @@ pub(super) struct ObjectEntry {
 
 enum Home {
     /// Lives in the store; opened when needed. `queued`: it stands in the queue of
-    /// opened objects, once, and is closed when its turn comes.
-    Token { unique_id: Arc<str>, opened: ArcSwapOption<PreparedKey>, queued: AtomicBool },
+    /// opened objects, once, and is closed when its turn comes. `used`: since its
+    /// last turn.
+    Token {
+        unique_id: Arc<str>,
+        opened: ArcSwapOption<PreparedKey>,
+        queued: AtomicBool,
+        used: AtomicBool,
+    },
     /// Lives here until its session ends. Changing it swaps in a new object.
     Session { owner: SessionHandle, object: ArcSwapOption<PreparedKey> },
 }
@@ -53,15 +56,25 @@ impl ObjectEntry {
     }
 
     /// Whether it must be put into the queue now: it was not there yet.
-    fn enters_queue(&self) -> bool {
+    pub fn enters_queue(&self) -> bool {
         match &self.home {
             Home::Token { queued, .. } => !queued.swap(true, Ordering::Relaxed),
             Home::Session { .. } => false,
         }
     }
 
+    /// Whether it is open and has been used since this was last asked.
+    pub fn was_used(&self) -> bool {
+        match &self.home {
+            Home::Token { opened, used, .. } => {
+                used.swap(false, Ordering::Relaxed) && opened.load().is_some()
+            }
+            Home::Session { .. } => false,
+        }
+    }
+
     /// Its turn in the queue has come.
-    fn leave_queue(&self) {
+    pub fn leave_queue(&self) {
         if let Home::Token { queued, .. } = &self.home {
             queued.store(false, Ordering::Relaxed);
         }
@@ -143,7 +156,7 @@ impl Module {
             let (found, mut state) = (Found { unique_id, is_private: private }, slot.state.lock());
             let new = self.token_handle(&slot, &mut state, found, Some(key))?;
             drop(state);
-            self.note_open(new);
+            self.open_objects.note(&self.objects, new);
             return Ok(new);
         }
         let mut state = slot.state.lock();
@@ -177,6 +190,7 @@ impl Module {
             unique_id: Arc::clone(&unique_id),
             opened: ArcSwapOption::new(opened),
             queued: AtomicBool::new(false),
+            used: AtomicBool::new(false),
         };
         let entry = ObjectEntry { slot: slot.id, private: found.is_private, home };
         let new = ObjectHandle(self.objects.insert(entry).ok_or(Error::HostMemory)?);
@@ -202,18 +216,6 @@ impl Module {
         Ok(())
     }
 
-    /// Bounds the number of opened objects that are kept.
-    fn note_open(&self, handle: ObjectHandle) {
-        let mut open = self.open_keys.lock();
-        if self.objects.get(handle.0).is_some_and(|entry| entry.enters_queue()) {
-            open.push_back(handle.0);
-        }
-        while open.len() > self.open_keys_max {
-            let oldest = open.pop_front().and_then(|oldest| self.objects.get(oldest));
-            oldest.inspect(|entry| entry.leave_queue());
-        }
-    }
-
     /// The object behind a handle, as `principal`, who is logged in to the session,
     /// may see it: what is asked of the object afterwards is asked for the same one,
     /// whoever logs in or out meanwhile. Costs no lock while the object is open and
@@ -234,11 +236,17 @@ impl Module {
         }
         let opened = match &entry.home {
             Home::Session { object, .. } => object.load(),
-            Home::Token { unique_id, opened, .. } => {
+            Home::Token { unique_id, opened, used, .. } => {
                 session.token.refresh()?;
                 let now = opened.load();
                 match &*now {
-                    Some(key) if key.is_usable(principal) => now,
+                    Some(key) if key.is_usable(principal) => {
+                        // Written once in a while only: other threads read this line.
+                        if !used.load(Ordering::Relaxed) {
+                            used.store(true, Ordering::Relaxed);
+                        }
+                        now
+                    }
                     _ => {
                         let Some(live) = session.token.get(principal, unique_id)? else {
                             self.forget_gone(session, handle, unique_id)?;
@@ -246,7 +254,7 @@ impl Module {
                         };
                         let key = Some(Arc::new(PreparedKey::of_token(live)));
                         opened.store(key.clone());
-                        self.note_open(handle);
+                        self.open_objects.note(&self.objects, handle);
                         // Not loaded again: there may be no room to keep it.
                         arc_swap::Guard::from_inner(key)
                     }

@@ -68,6 +68,13 @@ pub(super) fn ready() -> Module {
     ready_on(&place())
 }
 
+/// The same, that keeps so many token objects open at most.
+pub(super) fn ready_keeping(count: u32) -> Module {
+    let place = place();
+    ready_on(&place);
+    module_with(&place, &Config { cache_objects: count, ..config() })
+}
+
 /// A read/write session into which the user has logged in.
 pub(super) fn user_session(module: &Module) -> SessionHandle {
     let session = module.open_session(SLOT, true).unwrap();

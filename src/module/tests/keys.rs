@@ -1,6 +1,7 @@
 //! Keys: generated, used, refused.
 
 use super::*;
+use crate::module::prepared::PreparedKey;
 use crate::policy::Principal;
 use crate::types::AttributeType as A;
 
@@ -261,30 +262,69 @@ fn a_key_that_may_be_read_may_be_digested_and_no_other() {
 
 #[test]
 fn more_keys_than_are_kept_open_all_work() {
-    let mut module = ready();
-    module.open_keys_max = 3;
-    let module = module;
+    let module = ready_keeping(3);
     let session = user_session(&module);
     let keys: Vec<_> = (0..10).map(|_| token_key(&module, session)).collect();
+    let mut opened = Vec::new();
     for _ in 0..2 {
         for key in &keys {
             assert_signs(&module, session, *key);
+            opened.push(Arc::downgrade(&open(&module, session, *key)));
         }
     }
+    assert_eq!(opened.iter().filter(|key| key.strong_count() > 0).count(), 3);
     sign_init(&module, session, keys[0]).unwrap();
     for key in &keys[1..] {
         read(&module, session, *key, A::Label).unwrap();
     }
     assert_eq!(hex(&finish(&module, session, QUESTION).unwrap()), JEFE, "its states are its own");
-    assert!(module.open_keys.lock().len() <= 3);
+    assert_signs(&module, session, keys[0]);
+}
+
+/// The object behind a handle, opened if it is not.
+fn open(module: &Module, session: SessionHandle, key: ObjectHandle) -> Arc<PreparedKey> {
+    let session = module.session(session).unwrap();
+    let opened = module.object(&session, Principal::Owner, key, Error::KeyHandleInvalid);
+    arc_swap::Guard::into_inner(opened.unwrap()).unwrap()
+}
+
+#[test]
+fn a_key_that_is_in_use_stays_open_while_all_others_are_looked_at() {
+    let module = ready_keeping(4);
+    let session = user_session(&module);
+    let used = token_key(&module, session);
+    let others: Vec<_> = (0..50).map(|_| token_key(&module, session)).collect();
+    let opened = open(&module, session, used);
+    for key in others {
+        assert_signs(&module, session, used);
+        assert_signs(&module, session, key);
+    }
+    assert!(Arc::ptr_eq(&opened, &open(&module, session, used)), "it was opened again");
+}
+
+/// However many are in use all the time, one of them makes room.
+#[test]
+fn no_more_keys_are_kept_open_than_may_be_even_if_all_are_in_use() {
+    let module = ready_keeping(40);
+    let session = user_session(&module);
+    let keys: Vec<_> = (0..60).map(|_| token_key(&module, session)).collect();
+    let mut opened = Vec::new();
+    for round in 0..21 {
+        for key in keys.iter().skip(round % 20).take(40) {
+            assert_signs(&module, session, *key);
+            opened.push(Arc::downgrade(&open(&module, session, *key)));
+        }
+        opened.retain(|key| key.strong_count() > 0);
+        opened.sort_by_key(std::sync::Weak::as_ptr);
+        opened.dedup_by_key(|key| key.as_ptr());
+        assert!(opened.len() <= 40, "{} in round {round}", opened.len());
+    }
 }
 
 /// Opening it over and over takes one place among the open ones, not all of them.
 #[test]
 fn a_key_that_was_opened_many_times_stays_open() {
-    let mut module = ready();
-    module.open_keys_max = 3;
-    let module = module;
+    let module = ready_keeping(3);
     let session = user_session(&module);
     let key = token_key(&module, session);
     for round in 0..10 {
@@ -292,21 +332,15 @@ fn a_key_that_was_opened_many_times_stays_open() {
         module.set_attributes(session, key, &raw(&[(A::Label, label.as_bytes())])).unwrap();
         assert_signs(&module, session, key);
     }
-    let opened = || {
-        let session = module.session(session).unwrap();
-        let opened = module.object(&session, Principal::Owner, key, Error::KeyHandleInvalid);
-        arc_swap::Guard::into_inner(opened.unwrap()).unwrap()
-    };
     for _ in 0..4 {
-        assert!(std::sync::Arc::ptr_eq(&opened(), &opened()), "it is opened anew each time");
+        let opened = || open(&module, session, key);
+        assert!(Arc::ptr_eq(&opened(), &opened()), "it is opened anew each time");
     }
 }
 
 #[test]
 fn a_key_that_is_opened_again_when_there_is_no_room_still_works() {
-    let mut module = ready();
-    module.open_keys_max = 1;
-    let module = module;
+    let module = ready_keeping(1);
     let session = user_session(&module);
     let key = token_key(&module, session);
     for label in [b"one", b"two"] {

@@ -39,10 +39,8 @@ fn threads_with_sessions_of_their_own_get_the_right_macs() {
 
 #[test]
 fn logins_and_logouts_in_between_give_errors_that_say_so_and_never_a_wrong_mac() {
-    let mut module = ready();
     // Few, so that keys are closed and opened all the time.
-    module.open_keys_max = 4;
-    let module = module;
+    let module = ready_keeping(4);
     let keeper = module.open_session(SLOT, true).unwrap();
     let signed = AtomicUsize::new(0);
     let expected = |error: &Error| {
