@@ -6,6 +6,7 @@ mod attribute;
 mod handle;
 mod kind;
 mod mechanism;
+mod name;
 mod template;
 mod text;
 
@@ -14,6 +15,7 @@ pub use attribute::{AttributeType, AttributeValue, Date, Shape};
 pub use handle::{ObjectHandle, SessionHandle, SlotId};
 pub use kind::{KeyType, ObjectClass, UserType};
 pub use mechanism::MechanismType;
+pub use name::{attribute_name, class_name, key_type_name};
 pub use template::{RawAttribute, Template};
 pub use text::{LABEL_LEN, padded};
 
