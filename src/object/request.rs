@@ -44,11 +44,48 @@ impl NewObject {
     /// [`Error::AttributeValueInvalid`], [`Error::AttributeReadOnly`],
     /// [`Error::TemplateIncomplete`], [`Error::TemplateInconsistent`].
     pub fn create(template: &Template<'_>, key_len: RangeInclusive<usize>) -> Result<Self> {
+        Self::whole(template, key_len, |rule| rule.create)
+    }
+
+    /// Checks an object that another token held: it brings its history along
+    /// (`CKA_LOCAL`, `CKA_KEY_GEN_MECHANISM`, `CKA_ALWAYS_SENSITIVE`,
+    /// `CKA_NEVER_EXTRACTABLE`), which no caller may set. Lengths in bytes.
+    ///
+    /// # Errors
+    /// As for [`NewObject::create`].
+    pub fn adopt(template: &Template<'_>, key_len: RangeInclusive<usize>) -> Result<Self> {
+        let mut new = Self::whole(template, key_len, |rule| match rule.attribute {
+            AttributeType::Local
+            | AttributeType::KeyGenMechanism
+            | AttributeType::AlwaysSensitive
+            | AttributeType::NeverExtractable => Given::May,
+            _ => rule.create,
+        })?;
+        // A history that the present contradicts is not believed.
+        let (sensitive, extractable) =
+            (new.flag(AttributeType::Sensitive), new.flag(AttributeType::Extractable));
+        for (history, possible) in [
+            (AttributeType::AlwaysSensitive, sensitive),
+            (AttributeType::NeverExtractable, !extractable),
+        ] {
+            if new.flag(history) && !possible {
+                new.attributes.insert(history, AttributeValue::Bool(false));
+            }
+        }
+        Ok(new)
+    }
+
+    /// A template that brings the value with it.
+    fn whole(
+        template: &Template<'_>,
+        key_len: RangeInclusive<usize>,
+        given: impl Fn(&Rule) -> Given,
+    ) -> Result<Self> {
         let class = find_ulong(template, AttributeType::Class)?
             .ok_or(Error::TemplateIncomplete(AttributeType::Class))?;
         let class = ObjectClass::from_ck(class)
             .ok_or(Error::AttributeValueInvalid(AttributeType::Class))?;
-        let new = Self::parse(class, template, |rule| rule.create)?;
+        let new = Self::parse(class, template, given)?;
         let (length, allowed) = (
             new.value.as_ref().map_or(0, SecretBytes::len),
             match class {

@@ -178,3 +178,37 @@ fn a_copy_keeps_its_history_and_gets_its_own_name() {
     assert_eq!(copy.unique_id(), "copy");
     assert!(copy.value().equals(key.value().expose()));
 }
+
+fn adopt(extra: &[(AttributeType, Vec<u8>)]) -> Result<Object> {
+    let entries = [key_template(), extra.to_vec()].concat();
+    NewObject::adopt(&raw(&entries), KEY_LEN)?.into_created(contribution())
+}
+
+#[test]
+fn an_adopted_key_brings_its_history_along() {
+    let history = [
+        (AttributeType::Local, vec![1]),
+        (AttributeType::AlwaysSensitive, vec![1]),
+        (AttributeType::NeverExtractable, vec![1]),
+        (AttributeType::KeyGenMechanism, ulong(MechanismType::GenericSecretKeyGen.to_ck())),
+    ];
+    let key = adopt(&history).unwrap();
+    for (attribute, value) in &history {
+        assert_eq!(*key.read(attribute.to_ck()).unwrap(), *value, "{attribute}");
+        let alone = create(&[(*attribute, value.clone())]);
+        assert_eq!(alone.unwrap_err(), Error::AttributeReadOnly(*attribute));
+    }
+    assert_eq!(key.lifecycle().origin, Origin::External);
+    assert!(adopt(&[(AttributeType::UniqueId, b"x".to_vec())]).is_err());
+}
+
+#[test]
+fn a_history_that_the_present_contradicts_is_not_believed() {
+    for (present, history) in [
+        ((AttributeType::Sensitive, vec![0]), AttributeType::AlwaysSensitive),
+        ((AttributeType::Extractable, vec![1]), AttributeType::NeverExtractable),
+    ] {
+        assert!(adopt(&[(history, vec![1])]).unwrap().flag(history));
+        assert!(!adopt(&[present, (history, vec![1])]).unwrap().flag(history), "{history}");
+    }
+}
