@@ -31,6 +31,7 @@ pub use set::Finding;
 use crate::clock::Clock;
 use crate::entropy::{self, Entropy};
 use crate::error::{Error, Result};
+use crate::object::Object;
 use crate::policy::Principal;
 use crate::secret::Pin;
 use crate::store::{Change, Place, RecordId, Store};
@@ -68,6 +69,17 @@ impl Default for Settings {
     fn default() -> Self {
         Self { pin_attempts: 10, pin_parameters: PinParameters::DEFAULT, require_counter: false }
     }
+}
+
+/// What a token is made with.
+#[derive(Debug, Clone, Copy)]
+pub struct NewToken<'a> {
+    /// The label, unpadded.
+    pub label: &'a str,
+    /// The security officer's PIN.
+    pub so_pin: &'a Pin,
+    /// The user's PIN, if it is set at once.
+    pub user_pin: Option<&'a Pin>,
 }
 
 /// The state of one PIN, as the flags of `CK_TOKEN_INFO` show it.
@@ -170,9 +182,26 @@ impl Token {
         surroundings: &Surroundings,
         settings: Settings,
     ) -> Result<Self> {
+        let new = NewToken { label, so_pin, user_pin };
+        Self::create_holding(place, slot, new, &mut std::iter::empty(), surroundings, settings)
+    }
+
+    /// Makes the token of an empty slot with these objects in it: the token is never
+    /// seen without them.
+    ///
+    /// # Errors
+    /// As for [`Token::create`]; what an object is in its place.
+    pub fn create_holding(
+        place: &dyn Place,
+        slot: SlotId,
+        new: NewToken<'_>,
+        objects: &mut dyn Iterator<Item = Result<Object>>,
+        surroundings: &Surroundings,
+        settings: Settings,
+    ) -> Result<Self> {
         let serial: [u8; 8] = entropy::array(&*surroundings.entropy)?;
         let serial: String = serial.iter().map(|byte| format!("{byte:02x}")).collect();
-        let first = first_commit(label, &serial, so_pin, user_pin, surroundings, settings)?;
+        let first = first_commit(new, &serial, objects, surroundings, settings)?;
         let store = place.create(slot.number(), first)?;
         Self::over(slot, store, surroundings.clone(), settings)
     }
@@ -229,10 +258,9 @@ impl Token {
         let header = self.header();
         let mut changes = vec![Change::Clear];
         changes.extend(first_commit(
-            label,
+            NewToken { label, so_pin, user_pin: None },
             &header.serial,
-            so_pin,
-            None,
+            &mut std::iter::empty(),
             &self.surroundings,
             self.settings,
         )?);
@@ -332,27 +360,31 @@ impl std::fmt::Debug for Token {
     }
 }
 
-/// What a new token begins with: a header, the credentials, the set hash.
+/// What a new token begins with: a header, the credentials, its objects, the set hash.
 fn first_commit(
-    label: &str,
+    new: NewToken<'_>,
     serial: &str,
-    so_pin: &Pin,
-    user_pin: Option<&Pin>,
+    objects: &mut dyn Iterator<Item = Result<Object>>,
     surroundings: &Surroundings,
     settings: Settings,
 ) -> Result<Vec<Change>> {
-    let vault = Vault::new(serial, &*surroundings.entropy)?;
-    let header = Header::new(label, serial, surroundings.clock.now());
+    let entropy = &*surroundings.entropy;
+    let vault = Vault::new(serial, entropy)?;
+    let header = Header::new(new.label, serial, surroundings.clock.now());
     let mut changes = vec![header.put(0)?];
-    for (user, pin) in [(UserType::SecurityOfficer, Some(so_pin)), (UserType::User, user_pin)] {
+    for (user, pin) in
+        [(UserType::SecurityOfficer, Some(new.so_pin)), (UserType::User, new.user_pin)]
+    {
         let Some(pin) = pin else { continue };
         if !pin.has_valid_length() {
             return Err(Error::PinLenRange);
         }
-        let entropy = &*surroundings.entropy;
         changes.push(credential::first(user, &vault, serial, pin, settings, entropy)?);
     }
-    changes.push(set::first(&vault, &changes, &*surroundings.entropy)?);
+    for object in objects {
+        changes.push(objects::put(Some(&vault), &object?, 0, entropy)?);
+    }
+    changes.push(set::first(&vault, &changes, entropy)?);
     Ok(changes)
 }
 

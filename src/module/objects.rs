@@ -121,8 +121,11 @@ impl Module {
         self.keep(handle, &session, Action::ImportObject, object)
     }
 
-    /// What the token adds to a new object.
-    pub(super) fn contribution(&self, value: &SecretBytes) -> Result<Contribution> {
+    /// What the token adds to a new object with this value.
+    ///
+    /// # Errors
+    /// [`Error::EntropyUnavailable`].
+    pub fn contribution(&self, value: &SecretBytes) -> Result<Contribution> {
         // PKCS#11 v3.2 §6.9.3: the first three bytes of the value's SHA-1.
         let hash = digest::digest(Hash::Sha1, value.expose());
         let mut check_value = [0; 3];

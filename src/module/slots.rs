@@ -2,9 +2,10 @@
 
 use super::Module;
 use crate::error::{Error, Result};
+use crate::object::Object;
 use crate::secret::Pin;
 use crate::store::Presence;
-use crate::token::{Info, Token};
+use crate::token::{Info, NewToken, Token};
 use crate::types::{ObjectHandle, SessionHandle, SlotId};
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
@@ -166,7 +167,8 @@ impl Module {
             self.forget_token_objects(&mut state);
             Ok(())
         } else {
-            let made = self.make_token(&slot, &mut state, label, so_pin, None);
+            let new = NewToken { label, so_pin, user_pin: None };
+            let made = self.make_token(&slot, &mut state, new, &mut std::iter::empty());
             made.map_err(|error| match error {
                 Error::SlotIdInvalid(slot) => Error::FunctionFailed(format!(
                     "another process has made a token in slot {slot} meanwhile"
@@ -189,25 +191,39 @@ impl Module {
         so_pin: &Pin,
         user_pin: Option<&Pin>,
     ) -> Result<()> {
+        let new = NewToken { label, so_pin, user_pin };
+        self.create_token_holding(slot, new, &mut std::iter::empty())
+    }
+
+    /// Makes a token in an empty slot with these objects in it: nobody sees it without
+    /// them.
+    ///
+    /// # Errors
+    /// As for [`Module::create_token`]; what an object is in its place.
+    pub fn create_token_holding(
+        &self,
+        slot: SlotId,
+        new: NewToken<'_>,
+        objects: &mut dyn Iterator<Item = Result<Object>>,
+    ) -> Result<()> {
         let slot = self.slot(slot)?;
         let mut state = slot.state.lock();
         if self.token(&slot, &mut state)?.is_some() {
             return Err(Error::SlotIdInvalid(slot.id));
         }
-        self.make_token(&slot, &mut state, label, so_pin, user_pin)
+        self.make_token(&slot, &mut state, new, objects)
     }
 
     fn make_token(
         &self,
         slot: &Slot,
         state: &mut SlotState,
-        label: &str,
-        so_pin: &Pin,
-        user_pin: Option<&Pin>,
+        new: NewToken<'_>,
+        objects: &mut dyn Iterator<Item = Result<Object>>,
     ) -> Result<()> {
         let (place, surroundings) = (&*self.place, &self.surroundings);
         let token =
-            Token::create(place, slot.id, label, so_pin, user_pin, surroundings, self.settings)?;
+            Token::create_holding(place, slot.id, new, objects, surroundings, self.settings)?;
         state.token = Some(Arc::new(token));
         // Whoever made the token does not need to be told of it.
         self.announced.lock().insert(slot.id);

@@ -2,6 +2,7 @@
 
 use super::record::{PRIVATE, PUBLIC, to_vec};
 use super::{LiveObject, Token, record_id};
+use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::object::{Object, codec};
 use crate::policy::{Action, Principal, Resource, authorize};
@@ -219,36 +220,44 @@ impl Token {
 
     /// The change that stores `object` over version `expected`.
     fn put(&self, vault: Option<&Vault>, object: &Object, expected: u64) -> Result<Change> {
-        let kind = kind_of(object.is_private());
-        let id = record_id(object.unique_id())?;
-        let is_key = object.class() == ObjectClass::SecretKey;
-        if vault.is_none() && (is_key || object.is_private()) {
-            return Err(Error::UserNotLoggedIn);
-        }
-        let place = Place { kind: kind.0, id: id.as_str(), version: expected + 1 };
-        let seal = |open: &[u8], plain: &SecretBytes| {
-            vault
-                .map(|vault| vault.seal(place, open, plain.expose(), &*self.surroundings.entropy))
-                .transpose()
-        };
-        let (open, sealed) = if kind == PRIVATE {
-            (Vec::new(), seal(&[], &codec::encode(object, true)?)?)
-        } else {
-            let open = codec::encode(object, !is_key)?.expose().to_vec();
-            let nothing = SecretBytes::copied(&[]);
-            let sealed = seal(&open, if is_key { object.value() } else { &nothing })?;
-            (open, sealed)
-        };
-        let body = Body { open: open.into(), sealed: sealed.map(Into::into) };
-        let tags = INDEXED
-            .iter()
-            .filter_map(|&(attribute, property)| {
-                let value = object.read(attribute.to_ck()).ok()?;
-                Some(tag(kind, vault, property, &value))
-            })
-            .collect::<Result<_>>()?;
-        Ok(Change::Put { kind, id, expected, body: to_vec(&body)?, tags })
+        put(vault, object, expected, &*self.surroundings.entropy)
     }
+}
+
+/// The change that stores `object` over version `expected`.
+pub(super) fn put(
+    vault: Option<&Vault>,
+    object: &Object,
+    expected: u64,
+    entropy: &dyn Entropy,
+) -> Result<Change> {
+    let kind = kind_of(object.is_private());
+    let id = record_id(object.unique_id())?;
+    let is_key = object.class() == ObjectClass::SecretKey;
+    if vault.is_none() && (is_key || object.is_private()) {
+        return Err(Error::UserNotLoggedIn);
+    }
+    let place = Place { kind: kind.0, id: id.as_str(), version: expected + 1 };
+    let seal = |open: &[u8], plain: &SecretBytes| {
+        vault.map(|vault| vault.seal(place, open, plain.expose(), entropy)).transpose()
+    };
+    let (open, sealed) = if kind == PRIVATE {
+        (Vec::new(), seal(&[], &codec::encode(object, true)?)?)
+    } else {
+        let open = codec::encode(object, !is_key)?.expose().to_vec();
+        let nothing = SecretBytes::copied(&[]);
+        let sealed = seal(&open, if is_key { object.value() } else { &nothing })?;
+        (open, sealed)
+    };
+    let body = Body { open: open.into(), sealed: sealed.map(Into::into) };
+    let tags = INDEXED
+        .iter()
+        .filter_map(|&(attribute, property)| {
+            let value = object.read(attribute.to_ck()).ok()?;
+            Some(tag(kind, vault, property, &value))
+        })
+        .collect::<Result<_>>()?;
+    Ok(Change::Put { kind, id, expected, body: to_vec(&body)?, tags })
 }
 
 /// The kinds of object that `principal` can see at all.
