@@ -19,6 +19,7 @@ use crate::policy::Principal;
 use crate::token::Token;
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A session with a token.
 #[derive(Debug)]
@@ -29,13 +30,35 @@ pub struct Session {
     pub read_write: bool,
     /// What is under way. Taken by the thread that uses the session.
     pub state: Mutex<State>,
+    /// How often the session has asked for news.
+    asked: AtomicU32,
 }
+
+/// Each time of so many a session asks the store itself for news.
+const CATCH_UP_EVERY: u32 = 4096;
 
 impl Session {
     /// A session in which nothing is under way.
     #[must_use]
     pub fn new(token: Arc<Token>, read_write: bool) -> Self {
-        Self { token, read_write, state: Mutex::default() }
+        Self { token, read_write, state: Mutex::default(), asked: AtomicU32::new(0) }
+    }
+
+    /// Notices what was committed: [`Token::refresh`], and once in 4,096 times
+    /// [`Token::catch_up`], so that a session that does nothing but make MACs notices
+    /// even when the page that tells was replaced, or the whole token.
+    ///
+    /// # Errors
+    /// As for both.
+    pub fn refresh(&self) -> Result<()> {
+        // Not one step: a lost count only delays, and the session is one thread's.
+        let asked = self.asked.load(Ordering::Relaxed).wrapping_add(1);
+        self.asked.store(asked, Ordering::Relaxed);
+        if asked.is_multiple_of(CATCH_UP_EVERY) {
+            self.token.catch_up()
+        } else {
+            self.token.refresh()
+        }
     }
 
     /// Who acts through this session.

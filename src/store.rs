@@ -54,6 +54,7 @@ mod sqlite;
 mod tests;
 
 pub use directory::DirectoryPlace;
+pub use generation::guard::PageGuard;
 pub use memory::{MemoryPlace, MemoryStore};
 pub use sqlite::SqliteStore;
 pub use sqlite::process::{abandon_inherited, after_fork, before_fork};

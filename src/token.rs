@@ -336,6 +336,16 @@ impl Token {
         {
             return Ok(());
         }
+        self.catch_up()
+    }
+
+    /// Asks the store what was committed, whatever its generation says: that is
+    /// shown by a file, which somebody may have replaced or removed with the token.
+    ///
+    /// # Errors
+    /// [`Error::TokenNotPresent`] when the token was removed; the store could not be
+    /// read.
+    pub fn catch_up(&self) -> Result<()> {
         let mut registry = self.registry.lock();
         // Whatever is committed after this line raises the generation again.
         let now = self.store.generation();

@@ -19,6 +19,7 @@ mod api {
     pub mod login;
     pub mod mechanisms;
     pub mod objects;
+    pub mod page;
     pub mod pins;
     pub mod processes;
     pub mod random;
@@ -49,5 +50,6 @@ fn main() {
         ("random", api::random::CASES),
         ("hostile", api::hostile::CASES),
         ("processes", api::processes::CASES),
+        ("page", api::page::CASES),
     ]);
 }

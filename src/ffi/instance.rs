@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::host::OsEnvironment;
 use crate::log::{Level, Log, LogTarget, Logger};
 use crate::module::Module;
-use crate::store::{DirectoryPlace, abandon_inherited};
+use crate::store::{DirectoryPlace, PageGuard, abandon_inherited};
 use crate::token::Surroundings;
 use arc_swap::{ArcSwapOption, Guard};
 use std::sync::Arc;
@@ -30,6 +30,8 @@ pub struct Instance {
     process: ForkWord,
     /// Written once, by the call in which a panic was caught.
     failed: AtomicBool,
+    // After the module, whose pages it guards.
+    _pages: PageGuard,
 }
 
 impl Instance {
@@ -49,11 +51,12 @@ impl Instance {
             log.record(notice.level, format_args!("{}", notice.text));
         }
         fork::watch()?;
+        let pages = PageGuard::new();
         let module = Self::open(&config, clock).inspect_err(|error| {
             log.record(Level::Error, format_args!("C_Initialize: {error}"));
         })?;
         let process = ForkWord::new()?;
-        Ok(Self { module, log, mutex, process, failed: AtomicBool::new(false) })
+        Ok(Self { module, log, mutex, process, failed: AtomicBool::new(false), _pages: pages })
     }
 
     fn open(config: &Config, clock: Arc<SystemClock>) -> Result<Module> {

@@ -240,7 +240,7 @@ impl Module {
         let opened = match &entry.home {
             Home::Session { object, .. } => object.load(),
             Home::Token { unique_id, opened, used, .. } => {
-                session.token.refresh()?;
+                session.refresh()?;
                 let now = opened.load();
                 match &*now {
                     Some(key) if key.is_usable(principal) => {

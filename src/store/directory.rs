@@ -64,7 +64,7 @@ impl DirectoryPlace {
     fn page(&self) -> Option<&GenerationPage> {
         let path = self.path.join(PAGE_FILE);
         // A page that cannot be used costs a listing each time and nothing else.
-        let open = || GenerationPage::open(&path, false).ok().flatten().ok_or(());
+        let open = || GenerationPage::open(&path, false, &*self.entropy).ok().flatten().ok_or(());
         self.page.get_or_try_init(open).ok()
     }
 
@@ -147,7 +147,7 @@ impl Place for DirectoryPlace {
         let lock_file = Self::lock_file(&directory)?;
         let lock =
             Queue::join(&lock_file).map_err(|error| Error::io(&directory, "lock", &error))?;
-        clean(&directory)?;
+        clean(&directory, &*self.entropy)?;
         let (unfinished, finished) =
             (passing_path(&directory, slot, "new"), token_path(&directory, slot));
         if finished.symlink_metadata().is_ok() {
@@ -170,7 +170,7 @@ impl Place for DirectoryPlace {
         let lock_file = Self::lock_file(&directory)?;
         let _lock =
             Queue::join(&lock_file).map_err(|error| Error::io(&directory, "lock", &error))?;
-        clean(&directory)?;
+        clean(&directory, &*self.entropy)?;
         let (token, leaving) =
             (token_path(&directory, slot), passing_path(&directory, slot, "gone"));
         if token.symlink_metadata().is_err() {
@@ -179,7 +179,7 @@ impl Place for DirectoryPlace {
         files::check_directory(&token)?;
         move_token(&directory, &token, &leaving, &*self.entropy)?;
         self.open.lock().remove(&slot);
-        bury(&leaving)
+        bury(&leaving, &*self.entropy)
     }
 }
 
@@ -197,7 +197,7 @@ fn move_token(directory: &Path, from: &Path, to: &Path, entropy: &dyn Entropy) -
 }
 
 /// Finishes what a killed creation or removal left behind; the lock is held.
-fn clean(directory: &Path) -> Result<()> {
+fn clean(directory: &Path, entropy: &dyn Entropy) -> Result<()> {
     let io = |error| Error::io(directory, "list", &error);
     for entry in fs::read_dir(directory).map_err(io)? {
         let entry = entry.map_err(io)?;
@@ -205,17 +205,17 @@ fn clean(directory: &Path) -> Result<()> {
         let inner = name.to_str().and_then(|name| name.strip_prefix('.'));
         let Some((token, state)) = inner.and_then(|name| name.rsplit_once('.')) else { continue };
         if slot_number(token).is_some() && matches!(state, "new" | "gone") {
-            bury(&entry.path())?;
+            bury(&entry.path(), entropy)?;
         }
     }
     Ok(())
 }
 
 /// Tells those who still have the token open that it is gone, and deletes it.
-fn bury(leaving: &Path) -> Result<()> {
+fn bury(leaving: &Path, entropy: &dyn Entropy) -> Result<()> {
     files::check_directory(leaving)?;
     let page = leaving.join(GENERATION_FILE);
-    if let Some(page) = GenerationPage::open(&page, true)? {
+    if let Some(page) = GenerationPage::open(&page, true, entropy)? {
         let path = leaving.join(WRITERS_FILE);
         let writers = files::open_lock_file(&path)?;
         // A writer at work finishes its commit; the next finds the page retired.

@@ -19,6 +19,19 @@ pub(super) const DIRECTORY_MODE: u32 = 0o700;
 /// Writable by the group or by everybody.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
+/// Which file it is, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    pub(super) fn of(found: &Metadata) -> Self {
+        Self { device: found.dev(), inode: found.ino() }
+    }
+}
+
 /// Refuses a token directory that is a link, is not a directory, belongs to
 /// somebody else or may be written by others.
 pub(super) fn check_directory(path: &Path) -> Result<()> {

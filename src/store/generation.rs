@@ -2,31 +2,47 @@
 //!
 //! ```text
 //! byte  0   magic and format version, "SGNTGEN" 1
-//!       8   incarnation: drawn at random when the page was made
-//!      16   count: odd while a commit is under way; u64::MAX: removed for good
+//!       8   incarnation: drawn at random when the page was made, never 0
+//!      16   count: odd while a commit is under way, else drawn at random after
+//!           each commit; u64::MAX: removed for good
 //!      24   zeros up to 4096, all allocated on disk
 //! ```
 //!
 //! Numbers are in the machine's byte order: the page means nothing elsewhere,
 //! and its magic does not match there.
 //!
-//! Only who holds the writer's lock changes the page. Nobody shrinks or removes
-//! it while the token is in use: the directory is ours alone, and a page found
-//! foreign is rewritten in place, so that those who have it mapped see the new
-//! incarnation.
+//! Only who holds the writer's lock changes the page. But it is a file, and whoever
+//! may write the directory can cut it off, overwrite it, or put another in its
+//! place: an administrator who restores a copy, or a program gone wrong. Nobody may
+//! take what he remembers for the present then, and nobody may die of it:
+//!
+//! - *Cut off*: touching it raises SIGBUS. [`guard`] answers by mapping a page of
+//!   zeros there, whose incarnation 0 says "ask the store".
+//! - *Overwritten*: counts are random, so that an old page put back says nothing
+//!   that means something else by now; a page without its magic is remade.
+//! - *Replaced* or removed: seen by whoever reads the store or writes to it, who
+//!   then maps what lies there now, at the same address. Who only looks at the page
+//!   cannot see it, and therefore reads the store now and then
+//!   ([`Session::refresh`](crate::session::Session::refresh)).
 
-// The one file of the store with unsafe code: reading mapped memory.
+// Reading memory that other processes share, and mapping it anew in place.
 #![allow(unsafe_code)]
 
+pub(super) mod guard;
+
 use super::Generation;
-use super::files;
+use super::files::{self, FileId};
 use crate::entropy::{self, Entropy};
 use crate::error::{Error, Result};
-use memmap2::{MmapOptions, MmapRaw};
+use guard::Guarded;
+use memmap2::{MmapMut, MmapRaw};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous};
+use parking_lot::Mutex;
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const SIZE: usize = 4096;
@@ -35,85 +51,214 @@ const INCARNATION_AT: usize = 8;
 const COUNT_AT: usize = 16;
 /// The count of a page whose token was removed; odd, so nobody trusts a cache.
 const RETIRED: u64 = u64::MAX;
+/// What a page says that is not there: odd, and no page's incarnation.
+const LOST: Generation = Generation { incarnation: 0, count: 1 };
 
-/// A mapped generation page.
+/// A generation page: one address for as long as the value lives, where either the
+/// file is mapped or, when it is lost, a page of zeros.
 #[derive(Debug)]
 pub(super) struct GenerationPage {
-    map: MmapRaw,
+    path: PathBuf,
     writable: bool,
+    /// The file that is mapped; `None`: zeros.
+    mapped: Mutex<Option<FileId>>,
+    /// Where the next random number comes from.
+    random: AtomicU64,
+    // Dropped before the address is given up.
+    _guarded: Guarded,
+    map: MmapRaw,
 }
 
 impl GenerationPage {
     /// Maps the page; `None` when there is none, or one that is not ours.
-    pub(super) fn open(path: &Path, writable: bool) -> Result<Option<Self>> {
-        if !files::check_file(path)? {
-            return Ok(None);
-        }
+    pub(super) fn open(path: &Path, writable: bool, entropy: &dyn Entropy) -> Result<Option<Self>> {
         // Rust promises atomic loads from read-only memory only up to the word size.
         if !writable && cfg!(not(target_pointer_width = "64")) {
             return Ok(None);
         }
-        let file = match files::open(path, writable) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io(path, "open", &error)),
-        };
-        Self::map(&file, writable).map_err(|error| Error::io(path, "map", &error))
+        let page = Self::lost(path, writable, entropy)?;
+        Ok(page.adopt()?.then_some(page))
     }
 
     /// Maps the page for writing, or makes it. The caller holds the writer's lock.
     pub(super) fn open_or_make(path: &Path, entropy: &dyn Entropy) -> Result<Self> {
-        match Self::open(path, true)? {
-            Some(page) => Ok(page),
-            None => Self::make(path, entropy),
-        }
+        let page = Self::lost(path, true, entropy)?;
+        page.repair()?;
+        Ok(page)
     }
 
-    /// Makes the page, or rewrites one that is not ours. The caller holds the
-    /// writer's lock and has found [`Self::open`] answering `None` under it.
-    pub(super) fn make(path: &Path, entropy: &dyn Entropy) -> Result<Self> {
-        files::check_file(path)?;
-        let incarnation: [u8; 8] = entropy::array(entropy)?;
-        // A random even start: an old incarnation read together with the new
-        // count must not look like anything seen before.
-        let count = u64::from(u32::from_ne_bytes(entropy::array(entropy)?)) * 2;
-        let mut content = [0; SIZE];
-        content[..8].copy_from_slice(&MAGIC.to_ne_bytes());
-        content[INCARNATION_AT..COUNT_AT].copy_from_slice(&incarnation);
-        content[COUNT_AT..COUNT_AT + 8].copy_from_slice(&count.to_ne_bytes());
-        let write = || {
-            let file = files::open(path, true)?;
-            // Written whole, not left sparse: a store to a mapped hole would
-            // raise SIGBUS on a full disk.
-            file.write_all_at(&content, 0)?;
-            file.sync_all()?;
-            Self::map(&file, true)?.ok_or_else(|| ErrorKind::InvalidData.into())
+    /// A page of zeros.
+    fn lost(path: &Path, writable: bool, entropy: &dyn Entropy) -> Result<Self> {
+        let zeros = MmapMut::map_anon(SIZE).map_err(|error| Error::io(path, "map", &error))?;
+        let map = MmapRaw::from(zeros);
+        Ok(Self {
+            path: path.into(),
+            writable,
+            mapped: Mutex::new(None),
+            random: AtomicU64::new(u64::from_ne_bytes(entropy::array(entropy)?)),
+            _guarded: Guarded::new(map.as_ptr().expose_provenance()),
+            map,
+        })
+    }
+
+    /// Maps the file that lies there now, in place; false, and zeros, when there is
+    /// none, or one that is not ours.
+    pub(super) fn adopt(&self) -> Result<bool> {
+        let mut mapped = self.mapped.lock();
+        let found = self.find();
+        let put = |file: Option<&File>| {
+            self.put(file).map_err(|error| Error::io(&self.path, "map", &error))
         };
-        write().map_err(|error: std::io::Error| Error::io(path, "make the generation page", &error))
+        match &found {
+            Ok(Some((id, file))) => {
+                put(Some(file))?;
+                *mapped = Some(*id);
+            }
+            Ok(None) | Err(_) if mapped.is_some() => {
+                put(None)?;
+                *mapped = None;
+            }
+            Ok(None) | Err(_) => {}
+        }
+        found.map(|found| found.is_some())
     }
 
-    fn map(file: &File, writable: bool) -> std::io::Result<Option<Self>> {
-        let found = file.metadata()?;
-        // The size first: touching a mapping beyond the file's end raises SIGBUS.
-        if !found.is_file() || found.len() < SIZE as u64 {
+    /// Opens the file if it is ours.
+    fn find(&self) -> Result<Option<(FileId, File)>> {
+        if !files::check_file(&self.path)? {
             return Ok(None);
         }
-        let mut options = MmapOptions::new();
-        options.len(SIZE);
-        let map = if writable { options.map_raw(file) } else { options.map_raw_read_only(file) }?;
-        let page = Self { map, writable };
-        Ok((page.word(0).load(Ordering::Acquire) == MAGIC).then_some(page))
+        let look = || -> io::Result<_> {
+            let file = files::open(&self.path, self.writable)?;
+            let mut head = [0; COUNT_AT];
+            // The size first: a mapping is to be touched within the file only.
+            if file.metadata()?.len() < SIZE as u64 {
+                return Ok(None);
+            }
+            file.read_exact_at(&mut head, 0)?;
+            let (magic, incarnation) = head.split_at(INCARNATION_AT);
+            let ours = magic == MAGIC.to_ne_bytes() && incarnation != [0; 8];
+            let id = FileId::of(&file.metadata()?);
+            Ok(ours.then_some((id, file)))
+        };
+        match look() {
+            Ok(found) => Ok(found),
+            Err(error) => match error.kind() {
+                ErrorKind::NotFound | ErrorKind::UnexpectedEof => Ok(None),
+                _ => Err(Error::io(&self.path, "open", &error)),
+            },
+        }
+    }
+
+    /// Maps `file`, or zeros, at the page's address.
+    fn put(&self, file: Option<&File>) -> io::Result<()> {
+        let (address, size) =
+            (NonZeroUsize::new(self.map.as_ptr().addr()), NonZeroUsize::new(SIZE));
+        let size = size.ok_or(ErrorKind::InvalidInput)?;
+        let mut access = ProtFlags::PROT_READ;
+        access.set(ProtFlags::PROT_WRITE, self.writable || file.is_none());
+        let fixed = MapFlags::MAP_FIXED;
+        match file {
+            // SAFETY: exactly the range that `self.map` owns, so nothing else is
+            // replaced, and the kernel replaces it in one step for whoever reads it
+            // meanwhile: `word` is all that does.
+            Some(file) => unsafe {
+                mmap(address, size, access, fixed | MapFlags::MAP_SHARED, file, 0)
+            },
+            // SAFETY: the same.
+            None => unsafe { mmap_anonymous(address, size, access, fixed | MapFlags::MAP_PRIVATE) },
+        }?;
+        Ok(())
+    }
+
+    /// Whether the file is whole and the one that lies there now. One that cannot be
+    /// looked at any more, because a permission was lost, is still the one.
+    pub(super) fn is_current(&self) -> bool {
+        match self.path.symlink_metadata() {
+            // The size first: what was cut off is not to be touched.
+            Ok(found) => {
+                found.is_file()
+                    && found.len() >= SIZE as u64
+                    && *self.mapped.lock() == Some(FileId::of(&found))
+                    && self.is_whole()
+            }
+            Err(error) => error.kind() != ErrorKind::NotFound && self.is_whole(),
+        }
+    }
+
+    /// Whether what is mapped is a page of ours.
+    fn is_whole(&self) -> bool {
+        self.word(0).load(Ordering::Acquire) == MAGIC
+            && self.word(INCARNATION_AT).load(Ordering::Acquire) != 0
+    }
+
+    /// From now on the page says nothing but "ask the store", until it is adopted.
+    pub(super) fn distrust(&self) {
+        let mut mapped = self.mapped.lock();
+        if mapped.is_some() && self.put(None).is_ok() {
+            *mapped = None;
+        }
+    }
+
+    /// Sees to it that the page is whole and the one that everybody finds. The caller
+    /// holds the writer's lock.
+    pub(super) fn repair(&self) -> Result<()> {
+        if self.is_current() {
+            return Ok(());
+        }
+        let found = self.path.symlink_metadata().ok().map(|found| FileId::of(&found));
+        if self.mapped.lock().is_some_and(|mapped| found != Some(mapped)) {
+            // Whoever has the old file mapped is to ask the store from now on, and sees
+            // there that it is not the one any more.
+            self.begin();
+        }
+        if !self.adopt()? {
+            self.write_new()
+                .map_err(|error| Error::io(&self.path, "make the generation page", &error))?;
+            if !self.adopt()? {
+                let reason = "the generation page is being changed by somebody else".into();
+                return Err(Error::StoreIo { path: self.path.clone(), reason });
+            }
+        }
+        // What it says may have been true before, of another state.
+        self.end();
+        Ok(())
+    }
+
+    /// Makes the file, or rewrites one that is not ours.
+    fn write_new(&self) -> io::Result<()> {
+        let (incarnation, count) = (self.draw() | 1, self.draw() & !1);
+        let mut content = [0; SIZE];
+        content[..8].copy_from_slice(&MAGIC.to_ne_bytes());
+        content[INCARNATION_AT..COUNT_AT].copy_from_slice(&incarnation.to_ne_bytes());
+        content[COUNT_AT..COUNT_AT + 8].copy_from_slice(&count.to_ne_bytes());
+        let file = files::open(&self.path, true)?;
+        // Written whole, not left sparse: a store to a mapped hole would raise SIGBUS on
+        // a full disk.
+        file.write_all_at(&content, 0)?;
+        file.sync_all()
+    }
+
+    /// A random number (SplitMix64): nobody may foresee none of them, they only must
+    /// not come again.
+    fn draw(&self) -> u64 {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut mixed = self.random.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
     }
 
     fn word(&self, at: usize) -> &AtomicU64 {
         debug_assert!(at.is_multiple_of(8) && at + 8 <= SIZE);
-        // SAFETY: `map` mapped SIZE bytes of a file that was at least that long and
-        // that no process of ours shrinks; `at` is one of this file's constants, a
-        // multiple of 8 with at + 8 <= SIZE, and a mapping starts at a page, so the
-        // word is aligned and inside. The mapping lives as long as `self`, which the
-        // returned reference borrows. All accesses here are atomic; other processes
-        // share the memory and use this very code. On a read-only mapping only loads
-        // happen (`change` checks), on 64-bit targets only (`open` checks).
+        // SAFETY: `map` owns SIZE bytes at a page's boundary, where `put` keeps a
+        // readable mapping, writable if `writable`; `at` is one of this file's
+        // constants, a multiple of 8 with at + 8 <= SIZE, so the word is aligned and
+        // inside. A file that was cut off raises SIGBUS, which `guard` mends; without it
+        // the process ends. The mapping lives as long as `self`, which the returned
+        // reference borrows. All accesses here are atomic; other processes share the
+        // memory and use this very code. On a read-only mapping only loads happen
+        // (`change` checks), on 64-bit targets only (`open` checks).
         unsafe { &*self.map.as_ptr().add(at).cast::<AtomicU64>() }
     }
 
@@ -121,17 +266,19 @@ impl GenerationPage {
     pub(super) fn read(&self) -> Generation {
         let incarnation = self.word(INCARNATION_AT).load(Ordering::Acquire);
         let count = self.word(COUNT_AT).load(Ordering::Acquire);
-        Generation { incarnation, count }
+        if incarnation == 0 { LOST } else { Generation { incarnation, count } }
     }
 
-    /// A commit begins. What a killed writer left odd stays odd.
-    pub(super) fn begin(&self) {
-        self.change(|count| if count % 2 == 0 { count + 1 } else { count });
+    /// A commit begins; false when the page is lost, so that nobody would notice. What a
+    /// killed writer left odd stays odd.
+    pub(super) fn begin(&self) -> bool {
+        self.change(|count| count | 1);
+        self.is_whole()
     }
 
     /// The commit is over, whatever became of it.
     pub(super) fn end(&self) {
-        self.change(|count| if count % 2 == 1 { count + 1 } else { count });
+        self.change(|_| self.draw() & !1);
     }
 
     /// The token is gone; irrevocable.
@@ -141,12 +288,11 @@ impl GenerationPage {
 
     /// Whether the token is gone.
     pub(super) fn is_retired(&self) -> bool {
-        self.word(COUNT_AT).load(Ordering::Acquire) == RETIRED
+        self.word(COUNT_AT).load(Ordering::Acquire) == RETIRED && self.is_whole()
     }
 
     /// Under the writer's lock there is no other writer: load and store suffice.
     fn change(&self, next: impl FnOnce(u64) -> u64) {
-        debug_assert!(self.writable);
         let word = self.word(COUNT_AT);
         let count = word.load(Ordering::Acquire);
         if self.writable && count != RETIRED {
@@ -157,79 +303,4 @@ impl GenerationPage {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::entropy::OsEntropy;
-
-    fn page() -> (tempfile::TempDir, std::path::PathBuf, GenerationPage) {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("generation");
-        let page = GenerationPage::make(&path, &OsEntropy).unwrap();
-        (directory, path, page)
-    }
-
-    #[test]
-    fn a_commit_is_odd_meanwhile_and_even_afterwards_in_every_mapping() {
-        let (_directory, path, page) = page();
-        let other = GenerationPage::open(&path, false).unwrap().unwrap();
-        let before = other.read();
-        assert!(before.is_settled());
-        page.begin();
-        assert!(!other.read().is_settled());
-        page.end();
-        let after = other.read();
-        assert!(after.is_settled());
-        assert_ne!(after, before);
-        assert_eq!(after.incarnation, before.incarnation);
-    }
-
-    #[test]
-    fn a_page_left_odd_is_repaired_to_a_count_that_nobody_has_seen() {
-        let (_directory, _, page) = page();
-        let before = page.read();
-        page.begin();
-        let left_by_the_dead = page.read();
-        page.begin();
-        assert_eq!(page.read(), left_by_the_dead);
-        page.end();
-        assert!(page.read().is_settled());
-        assert_ne!(page.read(), before);
-    }
-
-    #[test]
-    fn retired_is_for_ever() {
-        let (_directory, _, page) = page();
-        page.retire();
-        page.begin();
-        page.end();
-        assert!(page.is_retired());
-        assert!(!page.read().is_settled());
-    }
-
-    #[test]
-    fn foreign_truncated_and_missing_pages_are_told_apart_from_ours() {
-        let (_directory, path, page) = page();
-        let first = page.read();
-        drop(page);
-        for content in [&b""[..], &[7; 100], &[0; SIZE], &[0xff; SIZE]] {
-            std::fs::write(&path, content).unwrap();
-            assert!(GenerationPage::open(&path, true).unwrap().is_none());
-        }
-        let remade = GenerationPage::make(&path, &OsEntropy).unwrap();
-        assert_ne!(remade.read().incarnation, first.incarnation);
-        assert_eq!(GenerationPage::open(&path, true).unwrap().unwrap().read(), remade.read());
-        std::fs::remove_file(&path).unwrap();
-        assert!(GenerationPage::open(&path, true).unwrap().is_none());
-    }
-
-    #[test]
-    fn a_link_in_the_page_s_place_is_refused() {
-        let (directory, path, page) = page();
-        drop(page);
-        let elsewhere = directory.path().join("elsewhere");
-        std::fs::rename(&path, &elsewhere).unwrap();
-        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
-        assert!(matches!(GenerationPage::open(&path, true), Err(Error::StoreIo { .. })));
-        assert!(matches!(GenerationPage::make(&path, &OsEntropy), Err(Error::StoreIo { .. })));
-    }
-}
+mod tests;

@@ -38,7 +38,7 @@ use failure::At;
 use handles::Handles;
 use parking_lot::MutexGuard;
 use presence::Presences;
-use process::{Claim, Inside};
+use process::{Claim, Inside, Standing};
 use records::Snapshot;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::File;
@@ -151,7 +151,7 @@ impl SqliteStore {
                 .and_then(|file| file.sync_all())
                 .map_err(|error| Error::io(&path, "make", &error))?;
         }
-        GenerationPage::make(&directory.join(GENERATION_FILE), entropy)?;
+        GenerationPage::open_or_make(&directory.join(GENERATION_FILE), entropy)?;
         let connection = open_database(&database, true)?;
         let at = "make the database";
         let identify = format!(
@@ -176,8 +176,31 @@ impl SqliteStore {
         matches!(&self.noticing, Noticing::Page(page) if page.is_retired())
     }
 
-    fn check_alive(&self) -> Result<()> {
-        if self.is_removed() { Err(Error::TokenNotPresent(self.slot)) } else { Ok(()) }
+    /// Whether the files are still those that everybody finds, and the page is one of
+    /// them. `repair`: the page may be made anew, for this thread holds the writer's
+    /// lock; without, it is at least mapped if it is there. The caller is [`Inside`].
+    fn check_present(&self, repair: bool) -> Result<()> {
+        let standing = self.handles.standing(&self.database);
+        if let Noticing::Page(page) = &self.noticing {
+            if standing != Some(Standing::There) {
+                // So that those who only look at the page come here too.
+                page.distrust();
+            } else if repair {
+                page.repair()?;
+            } else if !page.is_current() {
+                // Not to be had: then everybody asks the store each time.
+                let _ = page.adopt();
+            }
+        }
+        match standing {
+            None => Err(self.gone()),
+            Some(Standing::There) if !self.is_removed() => Ok(()),
+            Some(Standing::There | Standing::Gone) => Err(Error::TokenNotPresent(self.slot)),
+            Some(Standing::Replaced) => {
+                let reason = "it was replaced while it was open".into();
+                Err(Error::StoreIo { path: self.database.clone(), reason })
+            }
+        }
     }
 
     fn attempts_file(&self) -> Result<&File> {
@@ -189,8 +212,8 @@ impl SqliteStore {
 
     /// Runs `look` on one state of the store.
     fn read<T>(&self, look: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
-        self.check_alive()?;
         let _inside = Inside::enter();
+        self.check_present(false)?;
         let guard = self.handles.reader.lock();
         let connection = guard.as_ref().ok_or_else(|| self.gone())?;
         let transaction = Transaction::begin(connection, &self.database, "BEGIN")?;
@@ -213,12 +236,8 @@ impl SqliteStore {
         let queue = Queue::join(writers_file).map_err(|error| {
             Error::io(&self.path.join(WRITERS_FILE), "wait for other writers", &error)
         })?;
-        self.check_alive()?;
-        if !self.handles.are_of(&self.database) {
-            // Nobody would find the commit again.
-            let reason = "it was moved, removed or replaced while it was open".into();
-            return Err(Error::StoreIo { path: self.database.clone(), reason });
-        }
+        // Nobody would find a commit to a file without its name again.
+        self.check_present(true)?;
         if guard.is_none() {
             let connection = open_database(&self.database, true)?;
             schema::configure(&connection, true).at(&self.database, "set up")?;
@@ -284,7 +303,7 @@ fn open_page(
     entropy: &dyn Entropy,
 ) -> Result<Noticing> {
     let path = directory.join(GENERATION_FILE);
-    if let Some(page) = GenerationPage::open(&path, writers_file.is_some())? {
+    if let Some(page) = GenerationPage::open(&path, writers_file.is_some(), entropy)? {
         return Ok(Noticing::Page(page));
     }
     let Some(file) = writers_file else {
@@ -406,10 +425,17 @@ impl Store for SqliteStore {
             // Whoever can write has a page: `open_page` makes one.
             return Err(Error::StoreReadOnly(self.database.clone()));
         };
-        page.begin();
+        if !page.begin() {
+            // Cut off or replaced since this writer began.
+            page.repair()?;
+            page.begin();
+        }
         let committed = writing.commit();
         // After a failure too: that it failed may not be the whole truth.
         page.end();
+        // Replaced amid the commit: whoever has mapped the new one already must notice. If
+        // that fails, the next writer does it; the commit stands.
+        let _ = page.repair();
         committed.map(|()| sequence)
     }
 
@@ -418,7 +444,7 @@ impl Store for SqliteStore {
         if self.handles.is_released() {
             return Err(self.gone());
         }
-        self.check_alive()?;
+        self.check_present(false)?;
         // A connection of its own: the other readers must not wait for this one.
         let connection = open_database(&self.database, self.writable)?;
         schema::configure(&connection, false).at(&self.database, "set up")?;
@@ -443,14 +469,14 @@ impl Store for SqliteStore {
     }
 
     fn present(&self) -> Result<Option<Box<dyn Presence>>> {
-        self.check_alive()?;
         let _inside = Inside::enter();
+        self.check_present(false)?;
         self.handles.presences.enter(false)
     }
 
     fn alone(&self) -> Result<Option<Box<dyn Presence>>> {
-        self.check_alive()?;
         let _inside = Inside::enter();
+        self.check_present(false)?;
         self.handles.presences.enter(true)
     }
 

@@ -23,6 +23,7 @@ mod selftest;
 mod token;
 
 use clap::{Parser, Subcommand};
+use signet_pkcs11::store::PageGuard;
 use std::process::ExitCode;
 
 /// An HSM for HMAC keys.
@@ -62,6 +63,7 @@ type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let _pages = PageGuard::new();
     let done = match arguments.command {
         Command::Token(command) => token::run(command),
         Command::Key(command) => key::run(command),

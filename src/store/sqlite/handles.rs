@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::presence::Presences;
-use super::process::{self, Claim, Inside};
+use super::process::{self, Claim, Inside, Standing};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -65,9 +65,9 @@ impl Handles {
         self.pid != std::process::id()
     }
 
-    /// Whether `database` is still the name of the file that is open.
-    pub fn are_of(&self, database: &Path) -> bool {
-        self.claim.lock().as_ref().is_some_and(|claim| claim.is_of(database))
+    /// What has become of the name of the open file; `None` once it is closed.
+    pub fn standing(&self, database: &Path) -> Option<Standing> {
+        self.claim.lock().as_ref().map(|claim| claim.standing(database))
     }
 
     /// Ends the use of the store, whose last owner calls this.

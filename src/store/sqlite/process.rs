@@ -22,10 +22,10 @@
 
 use super::handles::Handles;
 use crate::error::{Error, Result};
-use crate::store::files;
+use crate::store::files::{self, FileId};
 use arc_swap::ArcSwapOption;
 use std::fs::File;
-use std::os::unix::fs::MetadataExt;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
@@ -66,8 +66,7 @@ const CLAIM_PAUSE: Duration = Duration::from_millis(1);
 /// SQLite; shared by its stores.
 #[derive(Debug)]
 pub(super) struct Claim {
-    device: u64,
-    inode: u64,
+    database: FileId,
     pid: u32,
     /// Holds the lock for as long as it is open. `None`: nothing to lock, on a
     /// read-only store.
@@ -80,15 +79,15 @@ impl Claim {
         // Looked at, never opened: closing it would drop SQLite's locks.
         let found =
             database.symlink_metadata().map_err(|error| Error::io(database, "look at", &error))?;
-        let (device, inode, pid) = (found.dev(), found.ino(), std::process::id());
+        let (id, pid) = (FileId::of(&found), std::process::id());
         for _ in 0..CLAIM_TRIES {
-            if let Some(claim) = Self::registered(device, inode) {
+            if let Some(claim) = Self::registered(id) {
                 return if claim.pid == pid { Ok(claim) } else { Err(inherited(database)) };
             }
             let file = if writable { Some(lock(lock_file)?) } else { None };
             // Nobody writes a read-only file, so nobody's locks matter there.
             if file.as_ref().is_none_or(Option::is_some) {
-                let claim = Arc::new(Self { device, inode, pid, _file: file.flatten() });
+                let claim = Arc::new(Self { database: id, pid, _file: file.flatten() });
                 register(&claim);
                 return Ok(claim);
             }
@@ -100,17 +99,32 @@ impl Claim {
         })
     }
 
-    /// Whether `database` is still the name of the file.
-    pub(super) fn is_of(&self, database: &Path) -> bool {
-        let found = database.symlink_metadata();
-        found.is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode))
+    /// Whether the file is still the one of this name.
+    pub(super) fn standing(&self, database: &Path) -> Standing {
+        match database.symlink_metadata() {
+            Ok(found) if FileId::of(&found) == self.database => Standing::There,
+            Ok(_) => Standing::Replaced,
+            Err(error) if error.kind() == ErrorKind::NotFound => Standing::Gone,
+            Err(_) => Standing::There,
+        }
     }
 
-    fn registered(device: u64, inode: u64) -> Option<Arc<Self>> {
+    fn registered(database: FileId) -> Option<Arc<Self>> {
         let claims = CLAIMS.load();
         let mut alive = claims.iter().flat_map(|claims| claims.iter()).filter_map(Weak::upgrade);
-        alive.find(|claim| (claim.device, claim.inode) == (device, inode))
+        alive.find(|claim| claim.database == database)
     }
+}
+
+/// What has become of the name of an open file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is the file's, as far as this process may look.
+    There,
+    /// It is another file's.
+    Replaced,
+    /// It is nobody's.
+    Gone,
 }
 
 fn register(claim: &Arc<Claim>) {

@@ -168,7 +168,7 @@ fn a_dead_writer_s_odd_count_is_repaired_by_the_next_commit() {
     let (directory, token) = token();
     let store = open(&directory).unwrap();
     let before = store.generation();
-    let page = GenerationPage::open(&token.join("generation"), true).unwrap().unwrap();
+    let page = GenerationPage::open(&token.join("generation"), true, &OsEntropy).unwrap().unwrap();
     page.begin();
     assert!(!store.generation().is_settled());
     assert_eq!(store.get(KIND, &id("17")).unwrap().unwrap().version, 1);
@@ -314,24 +314,72 @@ fn nothing_is_committed_to_a_file_that_is_moved_removed_or_replaced() {
     let store = open(&directory).unwrap();
     let refused = |store: &dyn Store| match commit(store, &[put("new", 0, b"", &[])]) {
         Err(Error::StoreIo { path, reason }) => {
-            assert_eq!(path, token.canonicalize().unwrap_or(token.clone()).join("token.db"));
-            assert_eq!(reason, "it was moved, removed or replaced while it was open");
+            assert_eq!(path, token.canonicalize().unwrap().join("token.db"));
+            assert_eq!(reason, "it was replaced while it was open");
         }
         other => panic!("{other:?}"),
     };
+    let gone = Error::TokenNotPresent(SlotId(0));
     let aside = directory.path().join("aside");
     fs::rename(&token, &aside).unwrap();
-    refused(&*store);
-    assert!(matches!(store.reserve(&id("user"), 3).err(), Some(Error::StoreIo { .. })));
+    assert_eq!(commit(&*store, &[put("new", 0, b"", &[])]), Err(gone.clone()));
+    assert_eq!(store.reserve(&id("user"), 3).err(), Some(gone.clone()));
+    assert_eq!(store.sequence(), Err(gone.clone()));
+    assert_eq!(store.present().err(), Some(gone.clone()));
+    // From now on the page sends everybody to the store.
+    assert!(!store.generation().is_settled());
     // A copy in its place is another file.
     fs::create_dir(&token).unwrap();
     fs::set_permissions(&token, fs::Permissions::from_mode(0o700)).unwrap();
     fs::copy(aside.join("token.db"), token.join("token.db")).unwrap();
     refused(&*store);
+    assert!(matches!(store.sequence(), Err(Error::StoreIo { .. })));
     // Put back, it is used as before.
     fs::remove_dir_all(&token).unwrap();
     fs::rename(&aside, &token).unwrap();
     commit(&*store, &[put("new", 0, b"", &[])]).unwrap();
+    assert!(store.generation().is_settled());
     fs::remove_file(token.join("token.db")).unwrap();
-    refused(&*store);
+    assert_eq!(commit(&*store, &[put("newer", 0, b"", &[])]), Err(gone));
+}
+
+#[test]
+fn a_page_lost_under_open_stores_is_remade_and_no_commit_goes_unnoticed() {
+    let _guard = PageGuard::new();
+    let (directory, token) = token();
+    let [reader, writer] = [(); 2].map(|()| open(&directory).unwrap());
+    let path = token.join("generation");
+    let old = fs::read(&path).unwrap();
+    let losses: [&dyn Fn(); 6] = [
+        // Cut off, and in the next breath written again, as `cp` does it.
+        &|| fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap(),
+        &|| fs::write(&path, &old).unwrap(),
+        &|| fs::write(&path, [0xff; 4096]).unwrap(),
+        &|| fs::remove_file(&path).unwrap(),
+        // Another file in its place, as `tar` and `rsync` do it.
+        &|| {
+            fs::write(token.join("copy"), &old).unwrap();
+            fs::set_permissions(token.join("copy"), fs::Permissions::from_mode(0o600)).unwrap();
+            fs::rename(token.join("copy"), &path).unwrap();
+        },
+        &|| fs::write(&path, b"").unwrap(),
+    ];
+    for (number, lose) in (1..).zip(losses) {
+        let before = reader.generation();
+        lose();
+        // A writer that was there, and one that has just come.
+        for (writer, name) in [(&writer, "old"), (&open(&directory).unwrap(), "new")] {
+            commit(&**writer, &[put(&format!("{name} {number}").replace(' ', "-"), 0, b"", &[])])
+                .unwrap();
+            let seen = reader.generation();
+            assert_ne!(seen, before, "loss {number}");
+            // Asking the store maps the page that everybody uses now.
+            let Changes::Records { now, .. } = reader.changes(Sequence(1)).unwrap() else {
+                panic!("the log is short")
+            };
+            assert_eq!(now, writer.sequence().unwrap());
+            assert_eq!(reader.generation(), writer.generation());
+            assert!(reader.generation().is_settled());
+        }
+    }
 }

@@ -1,0 +1,182 @@
+//! What somebody else may do to the files of a token that is in use, and what the
+//! module does with the signal that comes of it.
+
+use crate::common::*;
+use cryptoki_sys::*;
+use nix::libc;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, fork};
+use std::fs;
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const WHY: &str = "SoftHSM2 maps no file";
+
+cases! {
+    page_cut_off_is_no_signal softhsm2: unasked(WHY),
+    page_replaced_is_noticed_by_who_only_signs softhsm2: unasked(WHY),
+    token_moved_away_is_noticed_by_who_only_signs softhsm2: unasked(WHY),
+    bus_error_of_the_application_is_its_own softhsm2: unasked(WHY),
+    bus_error_of_nobody_ends_the_program softhsm2: unasked(WHY),
+}
+
+const HMAC: CK_MECHANISM_TYPE = CKM_SHA256_HMAC;
+
+/// How often a program may sign before it notices what the page does not tell.
+const BOUND: usize = 4096;
+
+fn key(w: &World) -> (Session<'_>, CK_OBJECT_HANDLE) {
+    let s = w.user();
+    let template = template![CKA_VALUE_LEN => 32, CKA_TOKEN => true, CKA_LABEL => "key"];
+    let key = s.generate(CKM_GENERIC_SECRET_KEY_GEN, &template).unwrap();
+    s.mac(HMAC, key, b"text").unwrap();
+    (s, key)
+}
+
+/// The part of another process: destroys the key.
+fn destroy(w: &World) {
+    w.start();
+    let s = w.user_again();
+    let found = s.find(&template![CKA_LABEL => "key"]).unwrap();
+    s.destroy(found[0]).unwrap();
+}
+
+fn token_directory(w: &World) -> PathBuf {
+    w.directory().join("tokens").join("slot-0")
+}
+
+fn page_cut_off_is_no_signal(w: &World) {
+    if w.part().is_some() {
+        return destroy(w);
+    }
+    let (s, key) = key(w);
+    let page = token_directory(w).join("generation");
+    for content in [&b""[..], b"short", &[0; 4096], &[0xff; 9000]] {
+        fs::write(&page, content).unwrap();
+        s.mac(HMAC, key, b"text").unwrap();
+        s.mac(HMAC, key, b"text").unwrap();
+        s.set(key, &template![CKA_ID => b"id"]).unwrap();
+        s.mac(HMAC, key, b"text").unwrap();
+    }
+    fs::write(&page, b"").unwrap();
+    w.other("destroys").join();
+    refused(s.sign_init(HMAC, key), CKR_KEY_HANDLE_INVALID);
+}
+
+fn page_replaced_is_noticed_by_who_only_signs(w: &World) {
+    if w.part().is_some() {
+        return destroy(w);
+    }
+    let (s, key) = key(w);
+    let (page, copy) = (token_directory(w).join("generation"), w.directory().join("copy"));
+    fs::copy(&page, &copy).unwrap();
+    fs::rename(&copy, &page).unwrap();
+    w.other("destroys").join();
+    let refused_at = (0..=BOUND).find_map(|_| s.mac(HMAC, key, b"text").err());
+    refused(
+        Err::<(), _>(refused_at.expect("a destroyed key is used for ever")),
+        CKR_KEY_HANDLE_INVALID,
+    );
+}
+
+fn token_moved_away_is_noticed_by_who_only_signs(w: &World) {
+    let (s, key) = key(w);
+    let (token, away) = (token_directory(w), w.directory().join("away"));
+    fs::rename(&token, &away).unwrap();
+    let refused_at = (0..=BOUND).find_map(|_| s.mac(HMAC, key, b"text").err());
+    let noticed = Err::<(), _>(refused_at.expect("a token that is gone is used for ever"));
+    refused(noticed, CKR_TOKEN_NOT_PRESENT);
+    // And not forgotten again.
+    refused(s.sign_init(HMAC, key), CKR_TOKEN_NOT_PRESENT);
+    refused(s.find(&template![]), CKR_TOKEN_NOT_PRESENT);
+    fs::rename(&away, &token).unwrap();
+    s.mac(HMAC, key, b"text").unwrap();
+}
+
+static CAUGHT: AtomicUsize = AtomicUsize::new(0);
+
+/// An application's own handler: mends its own mapping.
+extern "C" fn catch(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    CAUGHT.fetch_add(1, Ordering::SeqCst);
+    let fixed = libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    unsafe {
+        if (*info).si_code > 0 {
+            libc::mmap((*info).si_addr(), 4096, libc::PROT_READ, fixed, -1, 0);
+        }
+    }
+}
+
+fn handle(handler: SigHandler) {
+    let action = SigAction::new(handler, SaFlags::SA_SIGINFO, SigSet::empty());
+    unsafe { sigaction(Signal::SIGBUS, &action) }.unwrap();
+}
+
+/// How the process takes the signal now.
+fn handler() -> libc::sighandler_t {
+    let mut found: libc::sigaction = unsafe { std::mem::zeroed() };
+    assert_eq!(unsafe { libc::sigaction(libc::SIGBUS, ptr::null(), &raw mut found) }, 0);
+    found.sa_sigaction
+}
+
+/// Reads a mapping whose file was cut off.
+fn touch_what_is_gone() -> u8 {
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(4096).unwrap();
+    let shared = libc::MAP_SHARED;
+    unsafe {
+        let map = libc::mmap(ptr::null_mut(), 4096, libc::PROT_READ, shared, file.as_raw_fd(), 0);
+        assert_ne!(map, libc::MAP_FAILED);
+        file.set_len(0).unwrap();
+        map.cast::<u8>().read_volatile()
+    }
+}
+
+fn bus_error_of_the_application_is_its_own(w: &World) {
+    handle(SigHandler::SigAction(catch));
+    let theirs = handler();
+    let (s, key) = key(w);
+    assert_ne!(handler(), theirs);
+    assert_eq!(touch_what_is_gone(), 0);
+    assert_eq!(CAUGHT.load(Ordering::SeqCst), 1);
+    raise(Signal::SIGBUS).unwrap();
+    assert_eq!(CAUGHT.load(Ordering::SeqCst), 2);
+    fs::write(token_directory(w).join("generation"), b"").unwrap();
+    s.mac(HMAC, key, b"text").unwrap();
+    assert_eq!(CAUGHT.load(Ordering::SeqCst), 2, "our own signal reached the application");
+    // Given back, and taken again.
+    w.module().finalize().unwrap();
+    assert_eq!(handler(), theirs);
+    w.start();
+    assert_ne!(handler(), theirs);
+    // One that was set later stays.
+    handle(SigHandler::SigAction(catch));
+    w.module().finalize().unwrap();
+    assert_eq!(handler(), theirs);
+    w.start();
+    w.module().finalize().unwrap();
+    assert_eq!(handler(), theirs);
+}
+
+fn bus_error_of_nobody_ends_the_program(w: &World) {
+    // Rust's own handler of this program would swallow what is sent.
+    handle(SigHandler::SigDfl);
+    let (s, key) = key(w);
+    let touch = || assert_eq!(touch_what_is_gone(), 0);
+    let ends: [fn(); 2] = [|| raise(Signal::SIGBUS).unwrap(), touch];
+    for end in ends {
+        match unsafe { fork() }.unwrap() {
+            ForkResult::Child => {
+                end();
+                unsafe { libc::_exit(0) }
+            }
+            ForkResult::Parent { child } => {
+                let ended = waitpid(child, None).unwrap();
+                assert!(matches!(ended, WaitStatus::Signaled(_, Signal::SIGBUS, _)), "{ended:?}");
+            }
+        }
+    }
+    s.mac(HMAC, key, b"text").unwrap();
+}
