@@ -23,7 +23,7 @@ pub(super) mod process;
 mod records;
 mod schema;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use super::files::{self, Queue};
 use super::generation::GenerationPage;

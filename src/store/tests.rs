@@ -3,7 +3,7 @@
 mod conformance;
 mod hostile;
 mod model;
-mod processes;
+pub(super) mod processes;
 mod read_only;
 
 use super::*;

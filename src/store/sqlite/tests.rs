@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::entropy::OsEntropy;
+use crate::store::tests::processes::{say, wait};
 use crate::store::tests::{KIND, commit, directory, failures, id, place, put, tag};
 use crate::store::{DirectoryPlace, Place};
 use rusqlite::StatementStatus;
@@ -15,6 +16,22 @@ fn store(place: &DirectoryPlace, directory: &tempfile::TempDir) -> SqliteStore {
 fn open(directory: &tempfile::TempDir) -> Result<SqliteStore> {
     let path = directory.path().canonicalize().unwrap().join("slot-0");
     SqliteStore::open(&path, 0, &OsEntropy)
+}
+
+/// A commit of the record "theirs" that stops before the last step, the page, or with
+/// `committed` false before the last but one, until this process is killed.
+pub(in crate::store) fn stop_amid_a_commit(path: &Path, committed: bool) {
+    let path = path.canonicalize().unwrap().join("slot-0");
+    let store = SqliteStore::open(&path, 0, &OsEntropy).unwrap();
+    let writing = store.begin().unwrap();
+    writing.snapshot().unwrap().apply(vec![put("theirs", 0, b"", &[])]).unwrap();
+    let Noticing::Page(page) = &store.noticing else { panic!("no page") };
+    assert!(page.begin());
+    if committed {
+        writing.commit().unwrap();
+    }
+    say("stopped");
+    wait();
 }
 
 /// The virtual machine's steps that `look` costs in the statements of a look-up.

@@ -74,13 +74,13 @@ impl Player {
     }
 }
 
-pub(super) fn say(what: impl std::fmt::Display) {
+pub(in crate::store) fn say(what: impl std::fmt::Display) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{SIGN}{what}").unwrap();
     out.flush().unwrap();
 }
 
-pub(super) fn wait() {
+pub(in crate::store) fn wait() {
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
 }
 
@@ -129,6 +129,7 @@ fn part_in_another_test() {
             commit(&*place.open(0).unwrap(), &[put("theirs", 0, b"", &[])]).unwrap();
             place.create(5, vec![]).unwrap();
         }
+        "stop amid a commit" => sqlite::tests::stop_amid_a_commit(&path, number == "1"),
         "start" => {
             say("ready");
             wait();
@@ -205,6 +206,39 @@ fn killed_writers_leave_a_whole_store_and_nothing_acknowledged_is_lost() {
         let cleaned = commit(&*store, &[put("repair", 0, b"", &[])]).unwrap();
         assert!(store.generation().is_settled());
         assert_eq!(commit(&*store, &[remove("repair", 1)]).unwrap().0, cleaned.0 + 1);
+    }
+}
+
+#[test]
+fn a_writer_killed_between_its_commit_and_the_page_harms_nobody() {
+    for committed in [0, 1] {
+        let directory = directory();
+        let here = place(directory.path());
+        let store = here.create(0, vec![put("ours", 0, b"", &[])]).unwrap();
+        let before = store.generation();
+        let mut player = Player::start("stop amid a commit", directory.path(), committed);
+        assert_eq!(player.hear().as_deref(), Some("stopped"));
+        let look = || {
+            // Nobody takes what he knows for the present.
+            assert!(!store.generation().is_settled());
+            let Changes::Records { records, .. } = store.changes(Sequence(1)).unwrap() else {
+                panic!("the log is short")
+            };
+            assert_eq!(records.len(), committed);
+            let seen = store.get(KIND, &id("theirs")).unwrap().is_some();
+            assert_eq!(seen, committed == 1);
+        };
+        look();
+        player.kill();
+        look();
+        // One that comes now, and the next writer, which nothing keeps waiting.
+        let anew = place(directory.path()).open(0).unwrap();
+        assert_eq!(anew.get(KIND, &id("theirs")).unwrap().is_some(), committed == 1);
+        let sequence = commit(&*anew, &[put("next", 0, b"", &[])]).unwrap();
+        assert_eq!(sequence, Sequence(2 + committed as u64));
+        assert!(store.generation().is_settled());
+        assert_ne!(store.generation(), before);
+        assert_eq!(store.generation(), anew.generation());
     }
 }
 
