@@ -377,14 +377,15 @@ pub trait Store: Reader + Send + Sync {
 
 /// All tokens of one place: a directory, or memory. Slot numbers name them.
 pub trait Place: Send + Sync {
-    /// The slot numbers in use, ascending. Costs one read of a mapped word
-    /// while nothing has changed.
+    /// The slot numbers in use, ascending, as they are now: whoever has made, copied
+    /// in, moved or removed a token, and however.
     ///
     /// # Errors
     /// The place could not be read; a place that does not exist yet is empty.
     fn slots(&self) -> Result<Vec<u64>>;
 
-    /// The store in `slot`; the same `Store` value for as long as one lives.
+    /// The store in `slot`; the same `Store` value for as long as one lives and its
+    /// files are the ones that lie there.
     ///
     /// # Errors
     /// [`TokenNotPresent`](crate::error::Error::TokenNotPresent): it is not there;

@@ -12,6 +12,7 @@ mod common;
 mod api {
     pub mod changes;
     pub mod digest;
+    pub mod files;
     pub mod find;
     pub mod general;
     pub mod hostile;
@@ -19,7 +20,6 @@ mod api {
     pub mod login;
     pub mod mechanisms;
     pub mod objects;
-    pub mod page;
     pub mod pins;
     pub mod processes;
     pub mod random;
@@ -50,6 +50,6 @@ fn main() {
         ("random", api::random::CASES),
         ("hostile", api::hostile::CASES),
         ("processes", api::processes::CASES),
-        ("page", api::page::CASES),
+        ("files", api::files::CASES),
     ]);
 }

@@ -45,7 +45,7 @@ const TABLE: &[Row] = &[
     Row {
         module: "store",
         modules: &[],
-        crates: &["arc_swap", "memmap2", "nix", "once_cell", "parking_lot", "rusqlite"],
+        crates: &["arc_swap", "memmap2", "nix", "parking_lot", "rusqlite"],
     },
     Row {
         module: "vault",

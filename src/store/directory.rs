@@ -1,22 +1,23 @@
 //! The tokens of one directory: `slot-<n>` for each, n decimal.
 //!
-//! Beside them lie `signet.lock`, which orders creation and removal, and
-//! `signet.generation`, a page like a token's own, which says when to list
-//! again. A token is made as `.slot-<n>.new` and removed as `.slot-<n>.gone`; what is
-//! found under such a name, with the lock held, was left behind by the dead. All
-//! other entries are somebody else's and stay untouched. A token directory that
-//! is copied in by hand is found by processes that start later.
+//! Beside them lies `signet.lock`, which orders creation and removal. A token is made
+//! as `.slot-<n>.new` and removed as `.slot-<n>.gone`; what is found under such a
+//! name, with the lock held, was left behind by the dead. All other entries are
+//! somebody else's and stay untouched.
+//!
+//! The directory is listed each time it is asked for, which is never on the way of a
+//! signature. Tokens are also copied in, moved and removed by hand, and nothing cheaper
+//! than a listing tells of all that: a directory's time of change is too coarse for two
+//! changes in a row.
 
 #![forbid(unsafe_code)]
 
 use super::files::{self, Queue};
 use super::generation::GenerationPage;
 use super::sqlite::{GENERATION_FILE, SqliteStore, WRITERS_FILE};
-use super::{Change, Generation, Place, Store, slot_id};
+use super::{Change, Place, Store, slot_id};
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
-use arc_swap::ArcSwapOption;
-use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fmt;
@@ -27,16 +28,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 const LOCK_FILE: &str = "signet.lock";
-const PAGE_FILE: &str = "signet.generation";
 
 /// The tokens in one directory, each a [`SqliteStore`].
 pub struct DirectoryPlace {
     path: PathBuf,
     entropy: Arc<dyn Entropy>,
-    /// Mapped once it is there.
-    page: OnceCell<GenerationPage>,
-    /// The slots as they were at a settled generation.
-    listing: ArcSwapOption<(Generation, Vec<u64>)>,
     open: Mutex<HashMap<u64, Weak<SqliteStore>>>,
 }
 
@@ -50,38 +46,7 @@ impl DirectoryPlace {
     /// The tokens in `path`, which is made when the first token is.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, entropy: Arc<dyn Entropy>) -> Self {
-        Self {
-            path: path.into(),
-            entropy,
-            page: OnceCell::new(),
-            listing: ArcSwapOption::empty(),
-            open: Mutex::default(),
-        }
-    }
-
-    /// The page, mapped at the first call that finds one. Read-only here; who
-    /// changes it maps it anew under the lock.
-    fn page(&self) -> Option<&GenerationPage> {
-        let path = self.path.join(PAGE_FILE);
-        // A page that cannot be used costs a listing each time and nothing else.
-        let open = || GenerationPage::open(&path, false, &*self.entropy).ok().flatten().ok_or(());
-        self.page.get_or_try_init(open).ok()
-    }
-
-    fn list(&self) -> Result<Vec<u64>> {
-        let io = |error| Error::io(&self.path, "list", &error);
-        let entries = match fs::read_dir(&self.path) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(io(error)),
-        };
-        let mut slots = Vec::new();
-        for entry in entries {
-            let name = entry.map_err(io)?.file_name();
-            slots.extend(name.to_str().and_then(slot_number));
-        }
-        slots.sort_unstable();
-        Ok(slots)
+        Self { path: path.into(), entropy, open: Mutex::default() }
     }
 
     /// The directory without links on its way, which SQLite refuses.
@@ -96,7 +61,7 @@ impl DirectoryPlace {
     fn open_store(&self, directory: &Path, slot: u64) -> Result<Arc<SqliteStore>> {
         let mut open = self.open.lock();
         let known = open.get(&slot).and_then(Weak::upgrade);
-        if let Some(store) = known.filter(|store| !store.is_removed()) {
+        if let Some(store) = known.filter(|store| store.is_current()) {
             return Ok(store);
         }
         let path = token_path(directory, slot);
@@ -117,19 +82,18 @@ impl DirectoryPlace {
 
 impl Place for DirectoryPlace {
     fn slots(&self) -> Result<Vec<u64>> {
-        let Some(page) = self.page() else { return self.list() };
-        let now = page.read();
-        if let Some(known) = &*self.listing.load()
-            && known.0 == now
-            && now.is_settled()
-        {
-            return Ok(known.1.clone());
+        let io = |error| Error::io(&self.path, "list", &error);
+        let entries = match fs::read_dir(&self.path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(io(error)),
+        };
+        let mut slots = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(io)?.file_name();
+            slots.extend(name.to_str().and_then(slot_number));
         }
-        let slots = self.list()?;
-        if now.is_settled() {
-            // Read before the listing: a change in between shows as another count.
-            self.listing.store(Some(Arc::new((now, slots.clone()))));
-        }
+        slots.sort_unstable();
         Ok(slots)
     }
 
@@ -155,7 +119,7 @@ impl Place for DirectoryPlace {
         }
         let made = make_directory(&unfinished)
             .and_then(|()| SqliteStore::create(&unfinished, &*self.entropy, first))
-            .and_then(|()| move_token(&directory, &unfinished, &finished, &*self.entropy));
+            .and_then(|()| move_token(&directory, &unfinished, &finished));
         if let Err(error) = made {
             // Best effort: under this name the next creation removes it anyway.
             let _ = fs::remove_dir_all(&unfinished);
@@ -177,23 +141,16 @@ impl Place for DirectoryPlace {
             return Err(Error::SlotIdInvalid(slot_id(slot)));
         }
         files::check_directory(&token)?;
-        move_token(&directory, &token, &leaving, &*self.entropy)?;
+        move_token(&directory, &token, &leaving)?;
         self.open.lock().remove(&slot);
         bury(&leaving, &*self.entropy)
     }
 }
 
-/// Renames a token's directory durably and raises the place's generation.
-/// The caller holds the place's lock.
-fn move_token(directory: &Path, from: &Path, to: &Path, entropy: &dyn Entropy) -> Result<()> {
-    let path = directory.join(PAGE_FILE);
-    let page = GenerationPage::open_or_make(&path, entropy)?;
-    page.begin();
-    let moved = fs::rename(from, to)
-        .map_err(|error| Error::io(from, "rename", &error))
-        .and_then(|()| files::sync_directory(directory));
-    page.end();
-    moved
+/// Renames a token's directory durably. The caller holds the place's lock.
+fn move_token(directory: &Path, from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(|error| Error::io(from, "rename", &error))?;
+    files::sync_directory(directory)
 }
 
 /// Finishes what a killed creation or removal left behind; the lock is held.

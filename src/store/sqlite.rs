@@ -176,6 +176,18 @@ impl SqliteStore {
         matches!(&self.noticing, Noticing::Page(page) if page.is_retired())
     }
 
+    /// Whether it is worth asking: the token is still there under its name, and has not
+    /// become writable since it was opened to be read only.
+    pub(super) fn is_current(&self) -> bool {
+        let there = self.handles.standing(&self.database) == Some(Standing::There);
+        there && !self.is_removed() && (self.writable || !self.may_write())
+    }
+
+    /// Whether this process may write the files now.
+    fn may_write(&self) -> bool {
+        files::may_write(&self.path) && files::may_write(&self.database)
+    }
+
     /// Whether the files are still those that everybody finds, and the page is one of
     /// them. `repair`: the page may be made anew, for this thread holds the writer's
     /// lock; without, it is at least mapped if it is there. The caller is [`Inside`].

@@ -54,7 +54,6 @@ fn every_file_is_private() {
         "copies",
         "generation",
         "presence",
-        "signet.generation",
         "signet.lock",
         "token.db",
         "token.db-shm",
@@ -266,20 +265,36 @@ fn foreign_entries_stay_untouched_and_leftovers_are_cleaned() {
 }
 
 #[test]
-fn without_its_page_a_place_is_listed_each_time() {
-    let (directory, _) = token();
+fn what_is_copied_in_moved_and_removed_by_hand_is_seen_at_once() {
+    let (directory, token) = token();
     let early = place(&directory.path().join("later"));
     assert_eq!(early.slots().unwrap(), []);
     place(&directory.path().join("later")).create(1, vec![]).unwrap();
     assert_eq!(early.slots().unwrap(), [1]);
-    fs::write(directory.path().join("signet.generation"), b"foreign").unwrap();
     let place = place(directory.path());
     assert_eq!(place.slots().unwrap(), [0]);
-    fs::create_dir(directory.path().join("slot-4")).unwrap();
+    let [aside, four] = ["aside", "slot-4"].map(|name| directory.path().join(name));
+    fs::create_dir(&aside).unwrap();
+    fs::set_permissions(&aside, fs::Permissions::from_mode(0o700)).unwrap();
+    for entry in fs::read_dir(&token).unwrap().map(|entry| entry.unwrap().path()) {
+        fs::copy(&entry, aside.join(entry.file_name().unwrap())).unwrap();
+    }
+    fs::rename(&aside, &four).unwrap();
     assert_eq!(place.slots().unwrap(), [0, 4]);
-    // The next creation makes it anew.
-    place.create(1, vec![]).unwrap();
-    assert_eq!(place.slots().unwrap(), [0, 1, 4]);
+    let copy = place.open(4).unwrap();
+    commit(&*copy, &[put("new", 0, b"", &[])]).unwrap();
+    assert_eq!(place.open(0).unwrap().sequence(), Ok(Sequence(1)), "two tokens from now on");
+    // Another in its place is another store, and the old one goes nowhere.
+    let five = directory.path().join("slot-5");
+    fs::rename(&four, &five).unwrap();
+    fs::rename(&token, &four).unwrap();
+    assert_eq!(place.slots().unwrap(), [4, 5]);
+    assert!(matches!(copy.sequence(), Err(Error::StoreIo { .. })));
+    assert_eq!(place.open(4).unwrap().sequence(), Ok(Sequence(1)));
+    assert_eq!(place.open(5).unwrap().sequence(), Ok(Sequence(2)));
+    fs::remove_dir_all(&four).unwrap();
+    assert_eq!(place.slots().unwrap(), [5]);
+    assert_eq!(place.open(4).err(), Some(Error::TokenNotPresent(SlotId(4))));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use nix::unistd::{ForkResult, fork};
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
+use std::process::Command;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -19,6 +20,8 @@ cases! {
     page_cut_off_is_no_signal softhsm2: unasked(WHY),
     page_replaced_is_noticed_by_who_only_signs softhsm2: unasked(WHY),
     token_moved_away_is_noticed_by_who_only_signs softhsm2: unasked(WHY),
+    token_copied_in_by_hand_appears_and_one_taken_away_disappears
+        softhsm2: unasked("SoftHSM2 reads its directory at the start"),
     bus_error_of_the_application_is_its_own softhsm2: unasked(WHY),
     bus_error_of_nobody_ends_the_program softhsm2: unasked(WHY),
 }
@@ -94,6 +97,37 @@ fn token_moved_away_is_noticed_by_who_only_signs(w: &World) {
     refused(s.find(&template![]), CKR_TOKEN_NOT_PRESENT);
     fs::rename(&away, &token).unwrap();
     s.mac(HMAC, key, b"text").unwrap();
+}
+
+fn token_copied_in_by_hand_appears_and_one_taken_away_disappears(w: &World) {
+    let slot = w.token();
+    w.module().finalize().unwrap();
+    let token = token_directory(w);
+    let (aside, five) = (w.directory().join("aside"), token.with_file_name("slot-5"));
+    let copied = Command::new("cp").arg("-a").args([&token, &aside]).status().unwrap();
+    assert!(copied.success());
+    let module = w.start();
+    assert_eq!(module.slots(true).unwrap(), [slot, 1]);
+    fs::rename(&aside, &five).unwrap();
+    assert_eq!(module.token_info(5).unwrap().label, module.token_info(slot).unwrap().label);
+    assert_eq!(module.slots(true).unwrap(), [slot, 1, 5]);
+    assert_ne!(module.slot_info(5).unwrap().flags & CKF_TOKEN_PRESENT, 0);
+    let s = w.login(5, CKU_USER, USER_PIN).unwrap();
+    s.create(&template![CKA_CLASS => CKO_DATA, CKA_TOKEN => true]).unwrap();
+    // With a session open the slot stays, and says that its token is gone.
+    fs::rename(&five, &aside).unwrap();
+    refused(module.token_info(5), CKR_TOKEN_NOT_PRESENT);
+    refused(s.find(&template![]), CKR_TOKEN_NOT_PRESENT);
+    assert_eq!(module.slots(true).unwrap(), [slot, 1, 5]);
+    s.close().unwrap();
+    assert_eq!(module.slots(true).unwrap(), [slot, 1]);
+    refused(module.slot_info(5), CKR_SLOT_ID_INVALID);
+    refused(module.token_info(5), CKR_SLOT_ID_INVALID);
+    // A token in the place of another is opened for itself.
+    fs::rename(&token, w.directory().join("first")).unwrap();
+    fs::rename(&aside, &token).unwrap();
+    let s = w.login(slot, CKU_USER, USER_PIN).unwrap();
+    assert_eq!(s.find(&template![]).unwrap().len(), 1);
 }
 
 static CAUGHT: AtomicUsize = AtomicUsize::new(0);
