@@ -29,6 +29,11 @@ fn translate(path: &Path, tried: &str, error: &rusqlite::Error) -> Error {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
                 io(path, format!("{tried}: another program keeps the file locked"))
             }
+            // Why, SQLite keeps to itself. The thread's last error is what
+            // sqlite3_system_errno() would tell.
+            ErrorCode::SystemIoFailure | ErrorCode::CannotOpen => {
+                Error::io(path, &format!("{tried}: {error}"), &std::io::Error::last_os_error())
+            }
             _ => io(path, format!("{tried}: {error}")),
         },
         // A missing row or a value of a wrong type or range: not what we wrote.
