@@ -2,6 +2,7 @@
 
 use super::Hash;
 use super::hmac::Tag;
+use crate::secret::SecretBytes;
 use sha1::Sha1;
 use sha2::digest::Digest as _;
 use sha2::{Sha224, Sha256, Sha384, Sha512, Sha512_224, Sha512_256};
@@ -68,6 +69,16 @@ pub fn digest(hash: Hash, data: &[u8]) -> Tag {
     let mut state = Digest::new(hash);
     state.update(data);
     state.finish()
+}
+
+/// The check value of a secret key: the first three bytes of its SHA-1
+/// (PKCS#11 v3.2 §6.9.3).
+#[must_use]
+pub fn check_value(key: &SecretBytes) -> [u8; 3] {
+    let hash = digest(Hash::Sha1, key.expose());
+    let mut check_value = [0; 3];
+    check_value.copy_from_slice(&hash.expose()[..3]);
+    check_value
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::Module;
 use super::prepared::PreparedKey;
 use super::slots::{Slot, SlotState};
 use crate::error::{Error, Result};
-use crate::mechanism::{Hash, IMPORTED_KEY_MAX, IMPORTED_KEY_MIN, digest};
+use crate::mechanism::{IMPORTED_KEY_MAX, IMPORTED_KEY_MIN, digest};
 use crate::object::Object;
 use crate::object::request::{Changes, Contribution, NewObject};
 use crate::policy::{Action, Principal, Resource, authorize};
@@ -126,10 +126,7 @@ impl Module {
     /// # Errors
     /// [`Error::EntropyUnavailable`].
     pub fn contribution(&self, value: &SecretBytes) -> Result<Contribution> {
-        // PKCS#11 v3.2 §6.9.3: the first three bytes of the value's SHA-1.
-        let hash = digest::digest(Hash::Sha1, value.expose());
-        let mut check_value = [0; 3];
-        check_value.copy_from_slice(&hash.expose()[..3]);
+        let check_value = digest::check_value(value);
         let now = self.surroundings.clock.now();
         Ok(Contribution { unique_id: self.unique_id()?, check_value, now })
     }
