@@ -8,6 +8,8 @@
 //!                                              ├─ one key per record ── AES-256-GCM ──> record
 //!                                              ├─ look-up key ── HMAC-SHA-256 ──> tags
 //!                                              └─ set key ── HMAC-SHA-256 ──> set hash
+//! passphrase ── Argon2id ───────────┐
+//! 256 random bits, sealed by X25519 ┴─> file key ── HKDF-Expand ──> chunks of a backup
 //! ```
 //!
 //! Nonces are random (96 bits); each record has a key of its own, so no key
@@ -21,11 +23,15 @@
 mod credential;
 mod pin;
 mod set_hash;
+mod stream;
+mod transport;
 mod x25519;
 
 pub use credential::{Credential, Opened, PinLock};
 pub use pin::{PinParameters, WrappingKey};
 pub use set_hash::SetHash;
+pub use stream::{FileKey, StreamCipher};
+pub use transport::Fingerprint;
 pub use x25519::{PrivateKey, PublicKey};
 
 use crate::entropy::{self, Entropy};
