@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
+pub mod foreign;
 pub mod query;
 pub mod request;
 pub mod rules;
