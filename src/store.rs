@@ -315,8 +315,7 @@ pub trait Store: Reader + Send + Sync {
     fn changes(&self, since: Sequence) -> Result<Changes>;
 
     /// Runs `change` on the present state and commits the batch it returns; an
-    /// empty batch commits nothing. `change` may run more than once (a store
-    /// that finds its state outdated asks again) and must not call the store.
+    /// empty batch commits nothing. `change` must not call the store.
     ///
     /// # Errors
     /// What `change` returns, nothing being written then; or why the commit
@@ -325,8 +324,27 @@ pub trait Store: Reader + Send + Sync {
     /// [`StoreIo`](crate::error::Error::StoreIo); or
     /// [`FunctionFailed`](crate::error::Error::FunctionFailed) when an expected
     /// version does not hold, which a closure that looked never meets.
-    fn write(&self, change: &mut dyn FnMut(&dyn Reader) -> Result<Vec<Change>>)
-    -> Result<Sequence>;
+    fn write(
+        &self,
+        change: &mut dyn FnMut(&dyn Reader) -> Result<Vec<Change>>,
+    ) -> Result<Sequence> {
+        let mut is_done = false;
+        self.write_in_parts(&mut |reader| {
+            if std::mem::replace(&mut is_done, true) { Ok(Vec::new()) } else { change(reader) }
+        })
+    }
+
+    /// One commit that is too large to be held in memory: `next` is asked for a batch
+    /// after the other, each time with the state that the batches before it have made,
+    /// until it returns an empty one. Nobody else sees any of it before all is committed,
+    /// and nobody else writes meanwhile.
+    ///
+    /// # Errors
+    /// As for [`Store::write`].
+    fn write_in_parts(
+        &self,
+        next: &mut dyn FnMut(&dyn Reader) -> Result<Vec<Change>>,
+    ) -> Result<Sequence>;
 
     /// Shows `look` one state of the store for as long as it takes, while others go
     /// on writing. `look` must not call the store, and whoever forks waits for it.

@@ -84,7 +84,6 @@ impl MemoryStore {
 
 impl Content {
     fn apply(&mut self, effects: &mut Effects, batch: Vec<Change>) -> Result<()> {
-        self.sequence += 1;
         for change in batch {
             match change {
                 Change::Put { kind, id, expected, body, tags } => {
@@ -192,17 +191,21 @@ impl Store for MemoryStore {
         Ok(Changes::Records { records, now })
     }
 
-    fn write(
+    fn write_in_parts(
         &self,
-        change: &mut dyn FnMut(&dyn Reader) -> Result<Vec<Change>>,
+        next: &mut dyn FnMut(&dyn Reader) -> Result<Vec<Change>>,
     ) -> Result<Sequence> {
         let mut state = self.state()?;
-        let batch = change(&state.content)?;
+        let mut batch = next(&state.content)?;
         if batch.is_empty() {
             return state.content.sequence();
         }
         let (mut content, mut effects) = (state.content.clone(), Effects::default());
-        content.apply(&mut effects, batch)?;
+        while !batch.is_empty() {
+            content.apply(&mut effects, batch)?;
+            batch = next(&content)?;
+        }
+        content.sequence += 1;
         let sequence = Sequence(content.sequence);
         state.content = content;
         if effects.cleared {

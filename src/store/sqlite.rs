@@ -163,7 +163,10 @@ impl SqliteStore {
         connection.execute_batch("BEGIN IMMEDIATE").at(&database, at)?;
         schema::migrate(&connection, 0, schema::STEPS).at(&database, at)?;
         if !first.is_empty() {
-            Snapshot { connection: &connection, path: &database }.apply(first)?;
+            let state = Snapshot { connection: &connection, path: &database };
+            let mut commit = state.commit()?;
+            commit.apply(first)?;
+            commit.finish()?;
         }
         connection.execute_batch("COMMIT").at(&database, at)?;
         // The last connection: the log is written back and synced.
@@ -422,17 +425,22 @@ impl Store for SqliteStore {
         self.read(|state| state.changes(since))
     }
 
-    fn write(
+    fn write_in_parts(
         &self,
-        change: &mut dyn FnMut(&dyn Reader) -> Result<Vec<Change>>,
+        next: &mut dyn FnMut(&dyn Reader) -> Result<Vec<Change>>,
     ) -> Result<Sequence> {
         let writing = self.begin()?;
         let state = writing.snapshot()?;
-        let batch = change(&state)?;
+        let mut batch = next(&state)?;
         if batch.is_empty() {
             return state.sequence();
         }
-        let sequence = state.apply(batch)?;
+        let mut commit = state.commit()?;
+        while !batch.is_empty() {
+            commit.apply(batch)?;
+            batch = next(&state)?;
+        }
+        let sequence = commit.finish()?;
         let Noticing::Page(page) = &self.noticing else {
             // Whoever can write has a page: `open_page` makes one.
             return Err(Error::StoreReadOnly(self.database.clone()));

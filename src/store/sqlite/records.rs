@@ -133,34 +133,11 @@ impl Snapshot<'_> {
         Ok(Changes::Records { records, now })
     }
 
-    /// Applies a batch as the next commit, whose number it returns.
-    pub(super) fn apply(&self, batch: Vec<Change>) -> Result<Sequence> {
+    /// Begins the next commit.
+    pub(super) fn commit(&self) -> Result<Commit<'_>> {
         let mut meta = self.meta()?;
         meta.sequence += 1;
-        let mut touched = BTreeSet::new();
-        for change in batch {
-            match change {
-                Change::Put { kind, id, expected, body, tags } => {
-                    self.put(&mut meta, kind, &id, expected, &body, tags)?;
-                    touched.insert((kind, id));
-                }
-                Change::Remove { kind, id, expected } => {
-                    self.remove(kind, &id, expected)?;
-                    touched.insert((kind, id));
-                }
-                Change::Clear => {
-                    self.clear()?;
-                    meta.log_start = meta.sequence;
-                    meta.log_rows = 0;
-                    touched.clear();
-                }
-            }
-        }
-        self.log(&mut meta, &touched)?;
-        self.statement(SET_META)?
-            .execute([meta.sequence, meta.last_number, meta.log_start, meta.log_rows].map(signed))
-            .at(self.path, "write the counters")?;
-        Ok(Sequence(meta.sequence))
+        Ok(Commit { state: self, meta, touched: Touched::Each(BTreeSet::new()) })
     }
 
     fn put(
@@ -250,19 +227,18 @@ impl Snapshot<'_> {
     }
 
     /// Writes down what a commit touched, and keeps the log short.
-    fn log(&self, meta: &mut Meta, touched: &BTreeSet<(Kind, RecordId)>) -> Result<()> {
+    fn log(&self, meta: &mut Meta, touched: &Touched) -> Result<()> {
         let at = "write the log";
-        let count = touched.len() as u64;
-        if count > LOG_LIMIT / 2 {
+        let Touched::Each(touched) = touched else {
             self.statement(LOG_PRUNE)?.execute([i64::MAX]).at(self.path, at)?;
             (meta.log_start, meta.log_rows) = (meta.sequence, 0);
             return Ok(());
-        }
+        };
         let mut statement = self.statement(LOG)?;
         for (kind, id) in touched {
             statement.execute((signed(meta.sequence), kind.0, id.as_str())).at(self.path, at)?;
         }
-        meta.log_rows += count;
+        meta.log_rows += touched.len() as u64;
         if meta.log_rows > LOG_LIMIT {
             let cut = self
                 .statement(LOG_CUT)?
@@ -305,6 +281,67 @@ impl Snapshot<'_> {
             }
         }
         Ok(Some(candidate))
+    }
+}
+
+/// A commit that is being put together; what it has changed so far the state shows.
+pub(super) struct Commit<'s> {
+    state: &'s Snapshot<'s>,
+    meta: Meta,
+    touched: Touched,
+}
+
+/// The records that a commit touched.
+enum Touched {
+    Each(BTreeSet<(Kind, RecordId)>),
+    /// More than the log takes of one commit.
+    TooMany,
+}
+
+impl Touched {
+    fn insert(&mut self, kind: Kind, id: RecordId) {
+        let Self::Each(records) = self else { return };
+        records.insert((kind, id));
+        if records.len() as u64 > LOG_LIMIT / 2 {
+            *self = Self::TooMany;
+        }
+    }
+}
+
+impl Commit<'_> {
+    /// Applies a batch.
+    pub(super) fn apply(&mut self, batch: Vec<Change>) -> Result<()> {
+        for change in batch {
+            match change {
+                Change::Put { kind, id, expected, body, tags } => {
+                    self.state.put(&mut self.meta, kind, &id, expected, &body, tags)?;
+                    self.touched.insert(kind, id);
+                }
+                Change::Remove { kind, id, expected } => {
+                    self.state.remove(kind, &id, expected)?;
+                    self.touched.insert(kind, id);
+                }
+                Change::Clear => {
+                    self.state.clear()?;
+                    self.meta.log_start = self.meta.sequence;
+                    self.meta.log_rows = 0;
+                    self.touched = Touched::Each(BTreeSet::new());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the log and the counters; the commit's number.
+    pub(super) fn finish(mut self) -> Result<Sequence> {
+        let state = self.state;
+        state.log(&mut self.meta, &self.touched)?;
+        let Meta { sequence, last_number, log_start, log_rows } = self.meta;
+        state
+            .statement(SET_META)?
+            .execute([sequence, last_number, log_start, log_rows].map(signed))
+            .at(state.path, "write the counters")?;
+        Ok(Sequence(sequence))
     }
 }
 

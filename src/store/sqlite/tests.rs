@@ -24,7 +24,10 @@ pub(in crate::store) fn stop_amid_a_commit(path: &Path, committed: bool) {
     let path = path.canonicalize().unwrap().join("slot-0");
     let store = SqliteStore::open(&path, 0, &OsEntropy).unwrap();
     let writing = store.begin().unwrap();
-    writing.snapshot().unwrap().apply(vec![put("theirs", 0, b"", &[])]).unwrap();
+    let state = writing.snapshot().unwrap();
+    let mut commit = state.commit().unwrap();
+    commit.apply(vec![put("theirs", 0, b"", &[])]).unwrap();
+    commit.finish().unwrap();
     let Noticing::Page(page) = &store.noticing else { panic!("no page") };
     assert!(page.begin());
     if committed {

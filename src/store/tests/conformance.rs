@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// One implementation, and what has to outlive it.
 struct Bench {
     place: Box<dyn Place>,
-    _directory: Option<tempfile::TempDir>,
+    directory: Option<tempfile::TempDir>,
 }
 
 impl Bench {
@@ -17,13 +17,13 @@ impl Bench {
 }
 
 fn in_memory() -> Bench {
-    Bench { place: Box::new(MemoryPlace::new()), _directory: None }
+    Bench { place: Box::new(MemoryPlace::new()), directory: None }
 }
 
 fn on_disk() -> Bench {
     let directory = directory();
     let place = Box::new(place(&directory.path().join("tokens")));
-    Bench { place, _directory: Some(directory) }
+    Bench { place, directory: Some(directory) }
 }
 
 macro_rules! suite {
@@ -43,6 +43,8 @@ suite! {
     commits_are_numbered_without_gaps,
     an_empty_batch_and_a_refusing_closure_commit_nothing,
     a_batch_may_build_on_itself,
+    a_commit_in_parts_builds_on_itself_and_is_seen_whole,
+    a_part_that_fails_takes_the_others_with_it,
     a_snapshot_stays_as_it_is_while_others_write,
     clear_forgets_records_failures_and_reservations,
     records_are_found_by_all_their_tags,
@@ -148,6 +150,44 @@ fn a_batch_may_build_on_itself(bench: &Bench) {
         Ok(vec![put("one", now.version, b"3", &[])])
     });
     assert_eq!(sequence.unwrap(), Sequence(2));
+}
+
+fn a_commit_in_parts_builds_on_itself_and_is_seen_whole(bench: &Bench) {
+    let store = bench.store();
+    let before = commit(&*store, &[put("counter", 0, b"0", &[])]).unwrap();
+    let mut part = 0_u64;
+    let sequence = store.write_in_parts(&mut |state| {
+        assert_eq!(state.sequence().unwrap(), before);
+        let counter = state.get(KIND, &id("counter"))?.unwrap();
+        assert_eq!(counter.body, part.to_string().as_bytes());
+        assert_eq!(state.find(KIND, &[], None, 99)?.records.len() as u64, 1 + part);
+        // The others wait for the end of it.
+        if bench.directory.is_some() {
+            let seen = store.get(KIND, &id("counter"))?.unwrap();
+            assert_eq!(seen.body, b"0");
+        }
+        if part == 3 {
+            return Ok(Vec::new());
+        }
+        part += 1;
+        let counter = put("counter", part, part.to_string().as_bytes(), &[]);
+        Ok(vec![counter, put(&part.to_string(), 0, b"", &[tag(1, part)])])
+    });
+    assert_eq!(sequence, Ok(Sequence(before.0 + 1)));
+    assert_eq!(store.find(KIND, &[tag(1, 3)], None, 99).unwrap().records.len(), 1);
+    let Changes::Records { records, now } = store.changes(before).unwrap() else { panic!() };
+    assert_eq!((records.len(), now), (4, Sequence(before.0 + 1)));
+}
+
+fn a_part_that_fails_takes_the_others_with_it(bench: &Bench) {
+    let store = bench.store();
+    let generation = store.generation();
+    for last in [Err(Error::HostMemory), Ok(vec![put("one", 7, b"", &[])])] {
+        let mut parts = [Ok(vec![put("one", 0, b"", &[])]), last].into_iter();
+        assert!(store.write_in_parts(&mut |_| parts.next().unwrap()).is_err());
+    }
+    assert_eq!(store.get(KIND, &id("one")).unwrap(), None);
+    assert_eq!((store.sequence().unwrap(), store.generation()), (Sequence(0), generation));
 }
 
 fn a_snapshot_stays_as_it_is_while_others_write(bench: &Bench) {

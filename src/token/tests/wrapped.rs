@@ -158,9 +158,9 @@ impl Store for Wrapped {
         self.store.changes(since)
     }
 
-    fn write(
+    fn write_in_parts(
         &self,
-        change: &mut dyn FnMut(&dyn Reader) -> Result<Vec<Change>>,
+        next: &mut dyn FnMut(&dyn Reader) -> Result<Vec<Change>>,
     ) -> Result<Sequence> {
         if self.is_read_only() {
             return Err(self.refused());
@@ -168,7 +168,7 @@ impl Store for Wrapped {
         if self.full.load(Ordering::SeqCst) {
             return Err(Error::StoreFull("wrapped".into()));
         }
-        let sequence = self.store.write(change);
+        let sequence = self.store.write_in_parts(next);
         Self::run(&self.after_write);
         sequence
     }
