@@ -125,6 +125,18 @@ mod tests {
     }
 
     #[test]
+    fn only_the_owner_replaces_the_root_key() {
+        for (principal, expected) in [
+            (Principal::Public, false),
+            (Principal::SecurityOfficer, false),
+            (Principal::Owner, true),
+        ] {
+            let answer = authorize(principal, Action::RotateRootKey, Resource::Token);
+            assert_eq!(answer.is_ok(), expected, "{principal:?}");
+        }
+    }
+
+    #[test]
     fn only_the_security_officer_sets_the_first_pin() {
         for (principal, expected) in [
             (Principal::Public, false),

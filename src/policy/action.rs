@@ -46,6 +46,8 @@ actions! {
     DigestKey = "signet:DigestKey",
     /// `C_InitPIN`.
     InitializePin = "signet:InitializePin",
+    /// `signet token rotate-root-key`.
+    RotateRootKey = "signet:RotateRootKey",
 }
 
 impl fmt::Display for Action {

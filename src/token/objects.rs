@@ -218,6 +218,21 @@ impl Token {
         })
     }
 
+    /// The change that seals a record of an object under another root key; `None` for
+    /// one that no root key binds.
+    pub(super) fn resealed(
+        &self,
+        record: &Record,
+        old: &Vault,
+        new: &Vault,
+    ) -> Result<Option<Change>> {
+        let live = open(record, Some(old))?;
+        if !live.bound {
+            return Ok(None);
+        }
+        self.put(Some(new), &live.object, live.version).map(Some)
+    }
+
     /// The change that stores `object` over version `expected`.
     fn put(&self, vault: Option<&Vault>, object: &Object, expected: u64) -> Result<Change> {
         put(vault, object, expected, &*self.surroundings.entropy)

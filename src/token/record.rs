@@ -57,6 +57,11 @@ impl Header {
         Self { label: label.to_owned(), serial: serial.to_owned(), created, root: None }
     }
 
+    /// The same token under another root key, made now.
+    pub fn under(self, vault: &Vault, now: SystemTime) -> Self {
+        Self { root: Some(RootKey { name: *vault.root_name(), made: seconds(now) }), ..self }
+    }
+
     /// Whether the vault is of the present root key. The first has no name here: it
     /// is replaced only after every credential has seen to it that those who are logged
     /// in notice.

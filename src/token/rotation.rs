@@ -1,14 +1,29 @@
-//! Replacing the root key: how those who are logged in notice, and follow.
+//! Replacing the root key, and how those who are logged in follow.
+//!
+//! All that the root key seals is opened and sealed under the new one in a single
+//! commit, a page of records at a time: whoever interrupts it finds the token as it
+//! was. Nothing is taken over that was not in order before, and what was written is
+//! opened again before it is committed.
 
 use super::credential::{self, decode, place_of};
 use super::live::Registry;
-use super::record::{CREDENTIAL, Header};
-use super::{Access, Token};
+use super::record::{CREDENTIAL, Header, PRIVATE, PUBLIC};
+use super::{Access, Token, set};
 use crate::error::{Error, Result};
-use crate::policy::Principal;
-use crate::store::Reader;
+use crate::policy::{Action, Principal, Resource, authorize};
+use crate::store::{Change, Cursor, Kind, Reader, Record};
 use crate::vault::Vault;
 use std::sync::Arc;
+
+/// How a record is sealed anew; `None` for one that no root key binds.
+type Reseal = fn(&Rotation<'_>, &Record) -> Result<Option<Change>>;
+
+/// Every kind of record that the root key seals, apart from the header and the set.
+const SEALED: &[(Kind, Reseal)] =
+    &[(CREDENTIAL, reseal_credential), (PRIVATE, reseal_object), (PUBLIC, reseal_object)];
+
+/// How many records are held in memory at once.
+const PAGE: usize = 256;
 
 /// Refuses a vault of an earlier root key than that of the state that `reader` shows.
 pub(super) fn require_present(reader: &dyn Reader, vault: &Vault) -> Result<()> {
@@ -73,4 +88,135 @@ impl Token {
         let serial = &self.header().serial;
         Ok(decode(&record).and_then(|stored| stored.vault(serial, place_of(&record), key)).ok())
     }
+}
+
+impl Token {
+    /// Replaces the root key by a new one and seals everything under it, in one commit.
+    /// PINs stay, and so does who is logged in, in other processes too. How many objects
+    /// were sealed anew.
+    ///
+    /// # Errors
+    /// [`Error::UserNotLoggedIn`] unless the user asks; [`Error::CredentialOutdated`];
+    /// [`Error::RecordDamaged`] and [`Error::FunctionFailed`] when the records are not
+    /// what was written; or why it could not be stored. Nothing has changed then.
+    pub fn rotate_root_key(&self, principal: Principal) -> Result<u64> {
+        authorize(principal, Action::RotateRootKey, Resource::Token)?;
+        self.require_writable()?;
+        let objects = self.with_vault(principal, |old| {
+            let old = old.ok_or(Error::UserNotLoggedIn)?;
+            let new = Vault::new(&self.header().serial, &*self.surroundings.entropy)?;
+            let mut rotation = Rotation { token: self, old, new, step: Step::Begin, objects: 0 };
+            self.store.write_in_parts(&mut |reader| rotation.next(reader))?;
+            Ok(rotation.objects)
+        })?;
+        self.refresh()?;
+        Ok(objects)
+    }
+}
+
+/// A root key that is being replaced.
+struct Rotation<'a> {
+    token: &'a Token,
+    old: &'a Vault,
+    new: Vault,
+    step: Step,
+    objects: u64,
+}
+
+/// What comes next.
+enum Step {
+    Begin,
+    /// A page of this row of [`SEALED`].
+    Records(usize, Option<Cursor>),
+    Count,
+    Done,
+}
+
+impl Rotation<'_> {
+    /// The next part of the commit.
+    fn next(&mut self, reader: &dyn Reader) -> Result<Vec<Change>> {
+        loop {
+            let changes = match self.step {
+                Step::Begin => {
+                    self.step = Step::Records(0, None);
+                    self.begin(reader)?
+                }
+                Step::Records(row, after) => match SEALED.get(row) {
+                    Some(&(kind, reseal)) => self.records(reader, row, kind, reseal, after)?,
+                    None => {
+                        self.step = Step::Count;
+                        continue;
+                    }
+                },
+                Step::Count => {
+                    self.step = Step::Done;
+                    self.count(reader)?
+                }
+                Step::Done => return Ok(Vec::new()),
+            };
+            // An empty part would end the commit.
+            if !changes.is_empty() {
+                return Ok(changes);
+            }
+        }
+    }
+
+    /// Makes sure that all is in order, and names the new root key.
+    fn begin(&self, reader: &dyn Reader) -> Result<Vec<Change>> {
+        require_present(reader, self.old)?;
+        let findings = set::examine(self.old, reader)?;
+        if !findings.is_empty() {
+            return Err(Error::FunctionFailed(format!(
+                "nothing was replaced: {} things are wrong with the token's records, which \
+                 `signet token check` names",
+                findings.len()
+            )));
+        }
+        let stored = Header::read_with_version(reader)?;
+        let (header, version) = stored.ok_or_else(Header::damaged)?;
+        let now = self.token.surroundings.clock.now();
+        Ok(vec![header.under(&self.new, now).put(version)?])
+    }
+
+    fn records(
+        &mut self,
+        reader: &dyn Reader,
+        row: usize,
+        kind: Kind,
+        reseal: Reseal,
+        after: Option<Cursor>,
+    ) -> Result<Vec<Change>> {
+        let page = reader.find(kind, &[], after, PAGE)?;
+        let mut changes = Vec::with_capacity(page.records.len());
+        for record in &page.records {
+            changes.extend(reseal(self, record)?);
+        }
+        if matches!(kind, PRIVATE | PUBLIC) {
+            self.objects += changes.len() as u64;
+        }
+        self.step = match page.next {
+            Some(next) => Step::Records(row, Some(next)),
+            None => Step::Records(row + 1, None),
+        };
+        Ok(changes)
+    }
+
+    /// Last, what counts all the records.
+    fn count(&self, reader: &dyn Reader) -> Result<Vec<Change>> {
+        let entropy = &*self.token.surroundings.entropy;
+        Ok(vec![set::recounted(&self.new, reader, entropy)?])
+    }
+}
+
+fn reseal_credential(rotation: &Rotation<'_>, record: &Record) -> Result<Option<Change>> {
+    let entropy = &*rotation.token.surroundings.entropy;
+    let body = decode(record)?
+        .resealed(place_of(record), rotation.old, &rotation.new, entropy)?
+        .ok_or_else(|| Error::CredentialOutdated(record.id.as_str().to_owned()))?;
+    let (kind, id, expected) = (record.kind, record.id.clone(), record.version);
+    Ok(Some(Change::Put { kind, id, expected, body, tags: Vec::new() }))
+}
+
+fn reseal_object(rotation: &Rotation<'_>, record: &Record) -> Result<Option<Change>> {
+    rotation.token.resealed(record, rotation.old, &rotation.new)
 }

@@ -7,6 +7,7 @@ mod life;
 mod objects;
 mod read_only;
 mod renewal;
+mod rotation;
 mod searching;
 mod secrecy;
 mod wrapped;

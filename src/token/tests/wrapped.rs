@@ -23,6 +23,8 @@ pub(in crate::token) struct Wrapped {
     after_find: Mutex<Option<(Kind, EveryTime)>>,
     read_only: AtomicBool,
     full: AtomicBool,
+    /// Parts of a commit until one is refused.
+    parts_left: Mutex<Option<usize>>,
 }
 
 /// The one store of a world, wrapped.
@@ -41,6 +43,7 @@ impl WrappedPlace {
             after_find: Mutex::default(),
             read_only: AtomicBool::new(false),
             full: AtomicBool::new(false),
+            parts_left: Mutex::default(),
         };
         Self { place, store: Arc::new(store) }
     }
@@ -71,6 +74,11 @@ impl Wrapped {
     /// No space for any commit from now on, but for attempts.
     pub fn fill(&self) {
         self.full.store(true, Ordering::SeqCst);
+    }
+
+    /// The next commit fails after this many parts of it.
+    pub fn fail_after_parts(&self, parts: usize) {
+        *self.parts_left.lock() = Some(parts);
     }
 
     fn run(step: &Mutex<Option<Step>>) {
@@ -168,7 +176,15 @@ impl Store for Wrapped {
         if self.full.load(Ordering::SeqCst) {
             return Err(Error::StoreFull("wrapped".into()));
         }
-        let sequence = self.store.write_in_parts(next);
+        let mut parts_left = self.parts_left.lock().take();
+        let sequence = self.store.write_in_parts(&mut |reader| match &mut parts_left {
+            Some(0) => Err(Error::StoreFull("wrapped".into())),
+            Some(left) => {
+                *left -= 1;
+                next(reader)
+            }
+            None => next(reader),
+        });
         Self::run(&self.after_write);
         sequence
     }
