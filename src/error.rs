@@ -185,7 +185,11 @@ impl fmt::Display for Error {
                     "user" => "the user",
                     other => other,
                 };
-                write!(f, "{user} must log in once before: that PIN was set by an older version")
+                write!(
+                    f,
+                    "{user} must log in once before the root key can be replaced: that PIN was \
+                     set by an older version"
+                )
             }
             Self::CryptokiAlreadyInitialized => f.write_str("the module is initialised already"),
             Self::CryptokiNotInitialized => f.write_str("the module is not initialised"),

@@ -8,13 +8,14 @@
 //! In this order, never upward: search → slots → slot state → session state → token.
 //! Handle tables are read without a lock. A session's own state is the only lock
 //! held while a MAC is computed; while a PIN is checked the token's login lock
-//! is, and a slot's only in `C_InitToken`. The module starts no threads.
+//! is, and a slot's only where the token is emptied or destroyed. The module starts no threads.
 
 #![forbid(unsafe_code)]
 
 mod digest;
 mod handle_table;
 mod keys;
+mod maintenance;
 mod objects;
 mod open_objects;
 mod prepared;

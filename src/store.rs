@@ -236,6 +236,17 @@ impl Reservation for Uncounted {
     }
 }
 
+/// What compacting a store has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compacted {
+    /// What its files took up before, in bytes.
+    pub before: u64,
+    /// What they take up now.
+    pub after: u64,
+    /// Somebody was reading: a part is given back only when they have done.
+    pub is_partial: bool,
+}
+
 /// Keeps `C_InitToken` away (shared) or everybody else (exclusive) until dropped.
 pub trait Presence: Send + Sync {}
 
@@ -353,6 +364,13 @@ pub trait Store: Reader + Send + Sync {
     /// What `look` returns; the store could not be read.
     fn snapshot(&self, look: &mut dyn FnMut(&dyn Reader) -> Result<()>) -> Result<()>;
 
+    /// Gives back what removed and changed records took up. Needs about as much memory as
+    /// the store has content; the other writers wait.
+    ///
+    /// # Errors
+    /// As for [`Store::write`].
+    fn compact(&self) -> Result<Compacted>;
+
     /// The counters of a credential, dead reservations counted in.
     ///
     /// # Errors
@@ -421,10 +439,11 @@ pub trait Place: Send + Sync {
     /// taken meanwhile; or why the files could not be made.
     fn create(&self, slot: u64, first: Vec<Change>) -> Result<std::sync::Arc<dyn Store>>;
 
-    /// Removes the store in `slot` and all its files. The caller must be
-    /// [`Store::alone`] on it.
+    /// Removes the store in `slot`, overwriting what it holds, whether or not it can be
+    /// opened. Whoever still has it open is told at the next call that it is gone.
     ///
     /// # Errors
-    /// Why the files could not be removed.
+    /// [`SlotIdInvalid`](crate::error::Error::SlotIdInvalid) when the slot is empty; or
+    /// why the files could not be overwritten or removed.
     fn remove(&self, slot: u64) -> Result<()>;
 }

@@ -34,7 +34,7 @@ use crate::error::{Error, Result};
 use crate::object::Object;
 use crate::policy::Principal;
 use crate::secret::Pin;
-use crate::store::{Change, Place, RecordId, Store};
+use crate::store::{Change, Compacted, Place, RecordId, Store};
 use crate::types::{SlotId, UserType};
 use crate::vault::{PinParameters, PrivateKey, Vault};
 use arc_swap::ArcSwap;
@@ -287,6 +287,15 @@ impl Token {
         std::ptr::addr_eq(Arc::as_ptr(&self.store), Arc::as_ptr(store))
     }
 
+    /// Makes the files of the token as small as what they hold.
+    ///
+    /// # Errors
+    /// [`Error::TokenWriteProtected`]; or why they could not be written.
+    pub fn compact(&self) -> Result<Compacted> {
+        self.require_writable()?;
+        self.store.compact()
+    }
+
     /// What anybody may know.
     ///
     /// # Errors
@@ -355,7 +364,13 @@ impl Token {
         let mut registry = self.registry.lock();
         // Whatever is committed after this line raises the generation again.
         let now = self.store.generation();
-        let changes = self.store.changes(registry.sequence())?;
+        let changes = self.store.changes(registry.sequence()).inspect_err(|error| {
+            if matches!(error, Error::TokenNotPresent(_)) {
+                // Nothing of it stays in memory.
+                self.access.store(Arc::new(Access::PUBLIC));
+                registry.retire_all();
+            }
+        })?;
         if registry.apply(&changes) {
             let header = Header::read(&*self.store)?.ok_or(Error::TokenNotRecognized(self.slot))?;
             *self.header.write() = Arc::new(header);

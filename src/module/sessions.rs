@@ -154,7 +154,15 @@ impl Module {
                 Ok(())
             }
         };
-        may_stay(&slot.state.lock())?;
+        {
+            let mut state = slot.state.lock();
+            may_stay(&state)?;
+            if session.token.principal() == Principal::Public {
+                // A login ends by itself when the root key is replaced and its PIN was
+                // set anew before: nothing of it is there for the next.
+                self.forget_login(&mut state);
+            }
+        }
         session.token.login(user, pin)?;
         // Checking the PIN took long; a read-only session may have come meanwhile,
         // or this session, the last one, may be gone.
@@ -177,11 +185,16 @@ impl Module {
         self.end_login(&session.token, &mut state)
     }
 
-    /// Logs out, destroys private session objects, forgets the handles of
-    /// private token objects and ends operations with keys that needed the
-    /// login (PKCS#11 v3.2 §5.6.9).
+    /// Logs out (PKCS#11 v3.2 §5.6.9).
     fn end_login(&self, token: &Token, state: &mut SlotState) -> Result<()> {
         token.logout()?;
+        self.forget_login(state);
+        Ok(())
+    }
+
+    /// Destroys private session objects, forgets the handles of private token objects
+    /// and ends operations with keys that needed the login.
+    fn forget_login(&self, state: &mut SlotState) {
         self.destroy_session_objects(state, |entry| entry.is_private());
         state.token_objects.retain(|_, handle| match self.objects.get(handle.0) {
             Some(entry) if !entry.is_private() => {
@@ -195,7 +208,6 @@ impl Module {
             }
         });
         self.end_operations(state, MacOperation::needs_login);
-        Ok(())
     }
 
     fn end_login_if_any(&self, token: &Token, state: &mut SlotState) -> Result<()> {

@@ -14,7 +14,7 @@
 
 use super::files::{self, Queue};
 use super::generation::GenerationPage;
-use super::sqlite::{GENERATION_FILE, SqliteStore, WRITERS_FILE};
+use super::sqlite::{DATABASE, DATABASE_LOG, GENERATION_FILE, SqliteStore, WRITERS_FILE};
 use super::{Change, Place, Store, slot_id};
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::{self, DirBuilder, File};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -179,7 +179,29 @@ fn bury(leaving: &Path, entropy: &dyn Entropy) -> Result<()> {
         let _queue = Queue::join(&writers).map_err(|error| Error::io(&path, "lock", &error))?;
         page.retire();
     }
-    fs::remove_dir_all(leaving).map_err(|error| Error::io(leaving, "remove", &error))
+    let overwritten = overwrite(leaving);
+    fs::remove_dir_all(leaving).map_err(|error| Error::io(leaving, "remove", &error))?;
+    overwritten
+}
+
+/// Overwrites what a token holds, so that the disk does not give it away; as far as the
+/// file system overwrites in place. The files keep their length, and `-shm`, which holds
+/// page numbers only, its content: other processes may have it mapped.
+fn overwrite(token: &Path) -> Result<()> {
+    for name in [DATABASE, DATABASE_LOG] {
+        let path = token.join(name);
+        if !files::check_file(&path)? {
+            continue;
+        }
+        let write = || {
+            let mut file = files::open(&path, true)?;
+            let length = file.metadata()?.len();
+            io::copy(&mut io::repeat(0).take(length), &mut file)?;
+            file.sync_all()
+        };
+        write().map_err(|error: io::Error| Error::io(&path, "overwrite", &error))?;
+    }
+    Ok(())
 }
 
 /// Makes the place, with all that lies above it, durably.

@@ -28,8 +28,8 @@ pub(super) mod tests;
 use super::files::{self, Queue};
 use super::generation::GenerationPage;
 use super::{
-    Attempts, Change, Changes, Cursor, Generation, Kind, Page, Presence, Reader, Record, RecordId,
-    Reservation, Sequence, Store, Tag, slot_id,
+    Attempts, Change, Changes, Compacted, Cursor, Generation, Kind, Page, Presence, Reader, Record,
+    RecordId, Reservation, Sequence, Store, Tag, slot_id,
 };
 use crate::entropy::{self, Entropy};
 use crate::error::{Error, Result};
@@ -42,11 +42,13 @@ use process::{Claim, Inside, Standing};
 use records::Snapshot;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(super) const DATABASE: &str = "token.db";
+pub(super) const DATABASE_LOG: &str = "token.db-wal";
 pub(super) const GENERATION_FILE: &str = "generation";
 pub(super) const WRITERS_FILE: &str = "writers";
 pub(super) const ATTEMPTS_FILE: &str = "attempts";
@@ -229,6 +231,11 @@ impl SqliteStore {
     fn read<T>(&self, look: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
         let _inside = Inside::enter();
         self.check_present(false)?;
+        // What is found in a file that is being overwritten means nothing.
+        self.look(look).map_err(|error| self.check_present(false).err().unwrap_or(error))
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
         let guard = self.handles.reader.lock();
         let connection = guard.as_ref().ok_or_else(|| self.gone())?;
         let transaction = Transaction::begin(connection, &self.database, "BEGIN")?;
@@ -239,6 +246,13 @@ impl SqliteStore {
 
     /// Waits for the writer's lock and begins a transaction.
     fn begin(&self) -> Result<Writing<'_>> {
+        let writing = self.wait_to_write()?;
+        execute(writing.connection()?, &self.database, "BEGIN IMMEDIATE")?;
+        Ok(writing)
+    }
+
+    /// Waits for the writer's lock.
+    fn wait_to_write(&self) -> Result<Writing<'_>> {
         let Some(writers_file) = self.handles.writers_file.as_ref() else {
             return Err(Error::StoreReadOnly(self.database.clone()));
         };
@@ -258,9 +272,20 @@ impl SqliteStore {
             schema::configure(&connection, true).at(&self.database, "set up")?;
             *guard = Some(connection);
         }
-        let writing = Writing { store: self, _queue: queue, guard, _inside: inside };
-        execute(writing.connection()?, &self.database, "BEGIN IMMEDIATE")?;
-        Ok(writing)
+        Ok(Writing { store: self, _queue: queue, guard, _inside: inside })
+    }
+
+    /// What database and log take up, in bytes.
+    fn size(&self) -> Result<u64> {
+        let mut size = 0;
+        for path in [self.database.clone(), with_suffix(&self.database, "-wal")] {
+            match path.symlink_metadata() {
+                Ok(found) => size += found.len(),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io(&path, "look at", &error)),
+            }
+        }
+        Ok(size)
     }
 
     fn gone(&self) -> Error {
@@ -474,6 +499,18 @@ impl Store for SqliteStore {
         state.sequence()?;
         look(&state)?;
         transaction.commit()
+    }
+
+    fn compact(&self) -> Result<Compacted> {
+        let writing = self.wait_to_write()?;
+        let before = self.size()?;
+        let (connection, at) = (writing.connection()?, "compact");
+        connection.execute_batch("VACUUM").at(&self.database, at)?;
+        // The new content stands in the log: moved into the database, and the log emptied.
+        let busy: i64 = connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))
+            .at(&self.database, at)?;
+        Ok(Compacted { before, after: self.size()?, is_partial: busy != 0 })
     }
 
     fn attempts(&self, credential: &RecordId) -> Result<Attempts> {

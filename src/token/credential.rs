@@ -288,8 +288,11 @@ impl Token {
         stored.open(&self.header().serial, &key)
     }
 
-    /// Checks a PIN, counting the attempt, and opens the vault with it.
-    pub(super) fn verify(&self, user: UserType, pin: &Pin) -> Result<()> {
+    /// Checks a PIN, counting the attempt, without logging in.
+    ///
+    /// # Errors
+    /// [`Error::PinIncorrect`], [`Error::PinLocked`], [`Error::UserPinNotInitialized`].
+    pub fn verify(&self, user: UserType, pin: &Pin) -> Result<()> {
         self.unlock(user, pin).map(|_| ())
     }
 

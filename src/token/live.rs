@@ -161,6 +161,12 @@ impl Registry {
         self.retire_if(|live| live.bound);
     }
 
+    /// The token is gone.
+    pub fn retire_all(&mut self) {
+        self.logins += 1;
+        self.retire_if(|_| true);
+    }
+
     fn retire_if(&mut self, outdated: impl Fn(&LiveObject) -> bool) {
         self.objects.retain(|_, live| match live.upgrade() {
             Some(live) if outdated(&live) => {

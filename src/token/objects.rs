@@ -81,6 +81,8 @@ impl Token {
         action: Action,
         object: Object,
     ) -> Result<Arc<LiveObject>> {
+        // First: nobody is logged in to a token that is gone, and that is not the news.
+        self.refresh()?;
         authorize(principal, action, Resource::Object(&object))?;
         self.require_writable()?;
         let (stamp, sequence, bound) = self.with_vault(principal, |vault| {

@@ -227,3 +227,34 @@ fn sessions_have_their_own_operations() {
     assert_signs(&module, two, key);
     assert_eq!(hex(&finish(&module, one, QUESTION).unwrap()), JEFE);
 }
+
+/// The PIN was set anew, then the root key replaced: the old login opens nothing more.
+#[test]
+fn a_login_that_has_ended_by_itself_leaves_nothing_to_the_next() {
+    let place = place();
+    let (here, there) = (ready_on(&place), module_on(&place));
+    let session = user_session(&there);
+    let left = key(&there, session, &[(AttributeType::Private, TRUE)]);
+
+    let other = here.open_session(SLOT, true).unwrap();
+    here.login(other, USER, &pin(USER_PIN)).unwrap();
+    here.set_pin(other, &pin(USER_PIN), &pin(b"changed")).unwrap();
+    here.rotate_root_key(other).unwrap();
+
+    there.token_info(SLOT).unwrap();
+    assert_eq!(principal(&there, session), Principal::Public);
+    there.login(session, USER, &pin(b"changed")).unwrap();
+    let gone = there.object_size(session, left);
+    assert_eq!(gone, Err(Error::ObjectHandleInvalid(left)));
+}
+
+#[test]
+fn the_root_key_is_replaced_in_a_read_write_session_of_the_user_only() {
+    let module = ready();
+    let (reading, writing) =
+        (module.open_session(SLOT, false).unwrap(), module.open_session(SLOT, true).unwrap());
+    assert_eq!(module.rotate_root_key(writing), Err(Error::UserNotLoggedIn));
+    module.login(writing, USER, &pin(USER_PIN)).unwrap();
+    assert_eq!(module.rotate_root_key(reading), Err(Error::SessionReadOnly));
+    assert_eq!(module.rotate_root_key(writing), Ok(0));
+}

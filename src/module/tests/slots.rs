@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::Mechanisms;
+use crate::policy::Principal;
 use crate::store::Place as _;
 
 pub(super) fn slots(module: &Module) -> Vec<Ulong> {
@@ -227,5 +228,26 @@ fn a_mechanism_that_nobody_knows_is_invalid() {
     for number in [0, 1, 0x8000_0001, Ulong::MAX] {
         let unknown = module.mechanism_info(number).unwrap_err();
         assert_eq!(unknown, Error::MechanismInvalid(number));
+    }
+}
+
+#[test]
+fn a_token_is_destroyed_with_the_so_pin_or_without_one_while_it_is_used() {
+    for so_pin in [Some(pin(SO_PIN)), None] {
+        let place = place();
+        let (here, there) = (ready_on(&place), module_on(&place));
+        let session = user_session(&there);
+        let wrong = here.zeroize_token(SLOT, Some(&pin(b"wrong")));
+        assert_eq!(wrong, Err(Error::PinIncorrect));
+        assert_eq!(here.token_info(SLOT).unwrap().token.unwrap().security_officer.failures, 1);
+        here.zeroize_token(SLOT, so_pin.as_ref()).unwrap();
+        let gone = Error::TokenNotPresent(SLOT);
+        assert_eq!(here.zeroize_token(SLOT, so_pin.as_ref()), Err(gone.clone()));
+        assert_eq!(here.compact_token(SLOT), Err(gone.clone()));
+        assert_eq!(there.find_objects_init(session, &[]), Err(gone));
+        assert_eq!(there.session_info(session).unwrap().principal, Principal::Public);
+        there.close_session(session).unwrap();
+        assert!(there.token_info(SLOT).unwrap().token.is_none());
+        there.create_token(SLOT, "new", &pin(SO_PIN), None).unwrap();
     }
 }

@@ -3,8 +3,8 @@
 
 use super::*;
 use crate::store::{
-    Attempts, Changes, Cursor, Generation, Kind, Page, Presence, Reader, Record, Reservation,
-    Sequence, Tag, Uncounted,
+    Attempts, Changes, Compacted, Cursor, Generation, Kind, Page, Presence, Reader, Record,
+    Reservation, Sequence, Tag, Uncounted,
 };
 use parking_lot::Mutex;
 use std::sync::atomic::AtomicBool;
@@ -191,6 +191,10 @@ impl Store for Wrapped {
 
     fn snapshot(&self, look: &mut dyn FnMut(&dyn Reader) -> Result<()>) -> Result<()> {
         self.store.snapshot(&mut |state| look(&Watched { state, steps: self }))
+    }
+
+    fn compact(&self) -> Result<Compacted> {
+        self.store.compact()
     }
 
     fn attempts(&self, credential: &RecordId) -> Result<Attempts> {

@@ -1,0 +1,56 @@
+//! What keeps a token in order, for its administrator: no function of the
+//! standard.
+
+use super::Module;
+use crate::error::{Error, Result};
+use crate::secret::Pin;
+use crate::store::Compacted;
+use crate::types::{SessionHandle, SlotId, UserType};
+
+impl Module {
+    /// Replaces the token's root key and seals everything under the new one. How many
+    /// objects were sealed anew.
+    ///
+    /// # Errors
+    /// [`Error::SessionReadOnly`], and as for
+    /// [`Token::rotate_root_key`](crate::token::Token::rotate_root_key).
+    pub fn rotate_root_key(&self, handle: SessionHandle) -> Result<u64> {
+        let session = self.session(handle)?;
+        if !session.read_write {
+            return Err(Error::SessionReadOnly);
+        }
+        session.token.rotate_root_key(session.principal())
+    }
+
+    /// Makes the files of a token as small as what they hold.
+    ///
+    /// # Errors
+    /// [`Error::TokenNotPresent`] when the slot is empty;
+    /// [`Error::TokenWriteProtected`]; or why they could not be written.
+    pub fn compact_token(&self, slot: SlotId) -> Result<Compacted> {
+        let slot = self.slot(slot)?;
+        let token = self.token(&slot, &mut slot.state.lock())?;
+        token.ok_or(Error::TokenNotPresent(slot.id))?.compact()
+    }
+
+    /// Destroys a token with everything in it, also while this and other applications use
+    /// it: they are told that it is gone. `so_pin` is checked first; without one even a
+    /// token that cannot be opened is destroyed.
+    ///
+    /// # Errors
+    /// [`Error::TokenNotPresent`] when the slot is empty; [`Error::PinIncorrect`],
+    /// [`Error::PinLocked`]; or why the files could not be overwritten or removed.
+    pub fn zeroize_token(&self, slot: SlotId, so_pin: Option<&Pin>) -> Result<()> {
+        let slot = self.slot(slot)?;
+        let mut state = slot.state.lock();
+        if let Some(pin) = so_pin {
+            let token = self.token(&slot, &mut state)?;
+            let token = token.ok_or(Error::TokenNotPresent(slot.id))?;
+            token.verify(UserType::SecurityOfficer, pin)?;
+        }
+        self.place.remove(slot.id.number()).map_err(|error| match error {
+            Error::SlotIdInvalid(slot) => Error::TokenNotPresent(slot),
+            other => other,
+        })
+    }
+}
