@@ -5,6 +5,7 @@
 
 mod cli {
     mod keys;
+    mod maintenance;
     mod pins;
     mod place;
     mod stored;

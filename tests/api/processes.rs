@@ -34,6 +34,10 @@ cases! {
     files_are_the_owners_alone,
     second_copy_of_the_module_touches_no_token,
     token_whose_files_vanish_is_an_error,
+    token_destroyed_there_is_gone_here
+        softhsm2: unasked("SoftHSM2 deletes no token that is in use"),
+    root_key_replaced_there_is_followed_here
+        softhsm2: unasked("SoftHSM2 never replaces a token's keys"),
     child_of_fork_must_initialise
         softhsm2: departs("CKR_CRYPTOKI_NOT_INITIALIZED", "SoftHSM2's child goes on with what it inherits"),
     child_of_fork_can_initialise_and_the_parent_goes_on
@@ -414,6 +418,54 @@ fn token_whose_files_vanish_is_an_error(w: &World) {
     assert_eq!(w.module().slots(true).unwrap().len(), 1);
     w.make_token("new");
     w.module().slot_of("new");
+}
+
+/// Runs `signet token …` on the tokens of the case.
+fn administer(w: &World, arguments: &[&str]) {
+    let done = std::process::Command::new(env!("CARGO_BIN_EXE_signet"))
+        .arg("token")
+        .args(arguments)
+        .env_remove("SIGNET_CONF")
+        .env("SIGNET_TOKENDIR", w.directory().join("tokens"))
+        .env("SIGNET_PIN", USER_PIN)
+        .env("SIGNET_SO_PIN", SO_PIN)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// PKCS#11 v3.2 §5.1.2: the token is not in its slot any more. Its place is free.
+fn token_destroyed_there_is_gone_here(w: &World) {
+    let s = w.user();
+    let one = s.create(&key("key")).unwrap();
+    s.mac(HMAC, one, b"text").unwrap();
+    administer(w, &["zeroize", "behaviour", "--yes"]);
+    refused(s.sign_init(HMAC, one), CKR_TOKEN_NOT_PRESENT);
+    refused(s.find(&template![]), CKR_TOKEN_NOT_PRESENT);
+    refused(s.create(&key("lost")), CKR_TOKEN_NOT_PRESENT);
+    refused(s.set_pin(USER_PIN, "changed-pin"), CKR_TOKEN_NOT_PRESENT);
+    refused(s.another(RW), CKR_TOKEN_NOT_PRESENT);
+    s.close().unwrap();
+    assert_eq!(w.module().slots(true).unwrap().len(), 1, "the empty one");
+    w.make_token("new");
+    assert_eq!(w.module().slot_of("new"), s.slot);
+}
+
+/// Programs that are logged in need no PIN for it and see nothing of it.
+fn root_key_replaced_there_is_followed_here(w: &World) {
+    let s = w.user();
+    let one = s.create(&key("key")).unwrap();
+    let mac = s.mac(HMAC, one, b"text").unwrap();
+    for _ in 0..3 {
+        administer(w, &["rotate-root-key", "behaviour"]);
+        assert_eq!(s.mac(HMAC, one, b"text").unwrap(), mac);
+        let made = s.create(&key("made since")).unwrap();
+        s.mac(HMAC, made, b"text").unwrap();
+        s.destroy(made).unwrap();
+    }
+    s.logout().unwrap();
+    s.login(CKU_USER, USER_PIN).unwrap();
+    assert_eq!(s.mac(HMAC, named(&s, "key"), b"text").unwrap(), mac);
 }
 
 /// Runs a function in a fork; what it panics with is this process's failure.

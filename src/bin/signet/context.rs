@@ -9,6 +9,7 @@ use signet_pkcs11::error::Error;
 use signet_pkcs11::host::OsEnvironment;
 use signet_pkcs11::log::{Escaped, Log, Logger};
 use signet_pkcs11::module::Module;
+use signet_pkcs11::secret::Pin;
 use signet_pkcs11::store::DirectoryPlace;
 use signet_pkcs11::token::{Info, Surroundings};
 use signet_pkcs11::types::{
@@ -92,22 +93,42 @@ impl Context {
         }
         let session = self.module.open_session(slot, read_write)?;
         let pin = pins::user(pin, label)?;
-        match self.module.login(session, UserType::User, &pin) {
-            Ok(()) => Ok(Login { module: &self.module, session }),
-            Err(Error::PinIncorrect) => Err(self.wrong_pin(slot)),
-            Err(other) => Err(other.into()),
+        self.log_in_to(slot, session, UserType::User, &pin)?;
+        Ok(Login { module: &self.module, session })
+    }
+
+    /// Logs in to a session; a wrong PIN is told with what is left.
+    pub fn log_in_to(
+        &self,
+        slot: SlotId,
+        session: SessionHandle,
+        user: UserType,
+        pin: &Pin,
+    ) -> Result<(), Failure> {
+        match self.module.login(session, user, pin) {
+            Err(Error::PinIncorrect) => Err(self.wrong_pin(slot, user)),
+            other => Ok(other?),
         }
     }
 
-    fn wrong_pin(&self, slot: SlotId) -> Failure {
+    /// What to say of a wrong PIN.
+    pub fn wrong_pin(&self, slot: SlotId, user: UserType) -> Failure {
         let state = self.module.token_info(slot).ok().and_then(|info| info.token);
         // Where nothing can be written, nothing is counted.
         let counted = state.filter(|info| info.writable);
-        match counted.map(|info| info.user.attempts_left()) {
-            Some(0) => "wrong PIN; it is now locked".into(),
-            Some(1) => "wrong PIN; the next wrong one locks it".into(),
-            Some(left) => format!("wrong PIN; {left} attempts left").into(),
-            None => Error::PinIncorrect.into(),
+        let pin = counted.map(|info| match user {
+            UserType::SecurityOfficer => info.security_officer,
+            _ => info.user,
+        });
+        let whose = match user {
+            UserType::SecurityOfficer => "wrong security officer PIN",
+            _ => "wrong PIN",
+        };
+        match pin.map(|pin| pin.attempts_left()) {
+            Some(0) => format!("{whose}; it is now locked").into(),
+            Some(1) => format!("{whose}; the next wrong one locks it").into(),
+            Some(left) => format!("{whose}; {left} attempts left").into(),
+            None => whose.into(),
         }
     }
 }

@@ -18,6 +18,7 @@ macro_rules! say {
 mod context;
 mod key;
 mod mac;
+mod maintenance;
 mod pins;
 mod selftest;
 mod token;
@@ -45,7 +46,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make and look at tokens
+    /// Make tokens, look at them, keep them in order, destroy them
     #[command(subcommand)]
     Token(token::Command),
     /// Make, import and list keys

@@ -20,15 +20,24 @@ pub struct PinFile {
     pub pin_file: Option<PathBuf>,
 }
 
-/// The user PIN of a token. One that no PIN can be, an empty file's for example, is
-/// not tried: it would only use up an attempt.
+/// The user PIN of a token.
 pub fn user(file: &PinFile, token: &str) -> Result<Pin, Failure> {
-    let what = format!("PIN of \"{token}\"");
-    let pin = obtain(file.pin_file.as_ref(), "SIGNET_PIN", &what, false)?;
+    present(file.pin_file.as_ref(), "SIGNET_PIN", &format!("PIN of \"{token}\""))
+}
+
+/// The security officer's PIN of a token.
+pub fn security_officer(file: Option<&PathBuf>, token: &str) -> Result<Pin, Failure> {
+    present(file, "SIGNET_SO_PIN", &format!("Security officer PIN of \"{token}\""))
+}
+
+/// A PIN that has been set. One that no PIN can be, an empty file's for example, is not
+/// tried: it would only use up an attempt.
+fn present(file: Option<&PathBuf>, variable: &str, what: &str) -> Result<Pin, Failure> {
+    let pin = obtain(file, variable, what, false)?;
     if pin.has_valid_length() {
         return Ok(pin);
     }
-    let source = match &file.pin_file {
+    let source = match file {
         Some(path) => format!("{}: ", path.display()),
         None => String::new(),
     };

@@ -1,8 +1,10 @@
-//! `signet token`: make and look at tokens.
+//! `signet token`: make and look at tokens. `maintenance.rs` has the rest.
 
 use crate::Failure;
 use crate::context::{Context, Tokens};
+use crate::maintenance;
 use crate::pins::{self, PinFile};
+use signet_pkcs11::clock::Timestamp;
 use signet_pkcs11::error::Error;
 use signet_pkcs11::log::Escaped;
 use signet_pkcs11::secret::Pin;
@@ -23,13 +25,31 @@ pub enum Command {
         #[command(flatten)]
         pin: PinFile,
     },
+    /// Give back the disk space of what was removed; programs go on using the token
+    Compact {
+        /// The token's label
+        label: String,
+    },
     /// List the tokens
     List,
+    /// Replace the root key and seal everything under the new one; programs stay logged in
+    RotateRootKey {
+        /// The token's label
+        label: String,
+        /// Read the security officer's PIN from this file (its first line); needed if an
+        /// older version has set it
+        #[arg(long, value_name = "FILE")]
+        so_pin_file: Option<PathBuf>,
+        #[command(flatten)]
+        pin: PinFile,
+    },
     /// Show a token's state
     Show {
         /// The token's label
         label: String,
     },
+    /// Destroy a token and all keys in it for good, also while programs use it
+    Zeroize(maintenance::Zeroize),
 }
 
 pub fn run(command: Command) -> Result<(), Failure> {
@@ -38,11 +58,16 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Init { label, so_pin_file, pin } => {
             init(&context, &label, so_pin_file.as_ref(), &pin)
         }
+        Command::Compact { label } => maintenance::compact(&context, &label),
         Command::List => list(&context),
+        Command::RotateRootKey { label, so_pin_file, pin } => {
+            maintenance::rotate_root_key(&context, &label, so_pin_file.as_ref(), &pin)
+        }
         Command::Show { label } => {
             let (slot, info) = context.token(&label)?;
             show(slot, &info)
         }
+        Command::Zeroize(zeroize) => maintenance::zeroize(&context, &zeroize),
     }
 }
 
@@ -111,8 +136,15 @@ fn show(slot: SlotId, info: &Info) -> Result<(), Failure> {
     say!("slot:                  {slot}");
     say!("serial:                {}", info.serial);
     say!("writable:              {}", if info.writable { "yes" } else { "no" });
-    say!("user PIN:              {}", pin_state(info.user));
-    say!("security officer PIN:  {}", pin_state(info.security_officer));
+    say!("root key made:         {}", Timestamp(info.root_key_made));
+    for (name, pin) in [("user", info.user), ("security officer", info.security_officer)] {
+        say!("{:<22} {}", format!("{name} PIN:"), pin_state(pin));
+        if let Some(cost) = pin.cost {
+            // As RFC 9106 §3.1 names them.
+            let (m, t, p) = (cost.memory_kib, cost.iterations, cost.lanes);
+            say!("{:<22} Argon2id, m={m} KiB, t={t}, p={p}", "  guarded by:");
+        }
+    }
     Ok(())
 }
 
