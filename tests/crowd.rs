@@ -20,6 +20,11 @@ use std::thread;
 
 const FAILS: Reference = unasked("SoftHSM2 fails some of these runs and not others");
 
+const NEVER_LOCKS: Reference = unasked("SoftHSM2 never locks a PIN");
+
+/// Wrong PINs until one is locked, unless the configuration says otherwise.
+const LIMIT: usize = 10;
+
 const PROCESSES: usize = 8;
 const THREADS: usize = 16;
 /// How many keys each thread makes; it destroys every second one again.
@@ -32,6 +37,8 @@ cases! {
     threads_come_and_go softhsm2: FAILS,
     threads_share_one_session softhsm2: FAILS,
     processes_log_in_together softhsm2: FAILS,
+    processes_guess_together softhsm2: NEVER_LOCKS,
+    killed_guessers_are_counted softhsm2: NEVER_LOCKS,
     processes_start_together softhsm2: FAILS,
     threads_initialise_at_once softhsm2: FAILS,
     finalise_comes_during_other_calls softhsm2: FAILS,
@@ -204,6 +211,79 @@ fn processes_log_in_together(w: &World) {
     others.into_iter().for_each(Other::join);
     let flags = w.module().token_flags(slot);
     assert_eq!(flags & (CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_LOCKED), 0);
+}
+
+/// Design §3: "failures plus open reservations never exceed the limit": of a hundred
+/// who guess at once, as many get an answer as one after the other would.
+fn processes_guess_together(w: &World) {
+    const CROWD: usize = 100;
+    if w.part().is_some() {
+        w.start();
+        let s = w.open(w.known_token(), RW);
+        w.say("ready");
+        w.hear();
+        let guess = s.login(CKU_USER, "not-the-pin");
+        w.say(if guess == Err(Ckr(CKR_PIN_INCORRECT)) { "wrong" } else { "none" });
+        refused_any(guess, &[CKR_PIN_INCORRECT, CKR_PIN_LOCKED]);
+        refused(s.login(CKU_USER, USER_PIN), CKR_PIN_LOCKED);
+        return;
+    }
+    let slot = w.token();
+    let mut others: Vec<_> = (0..CROWD).map(|_| w.other("guesses")).collect();
+    for other in &mut others {
+        assert_eq!(other.hear(), "ready");
+    }
+    for other in &mut others {
+        other.say("go");
+    }
+    let answers = others.iter_mut().filter_map(|other| (other.hear() == "wrong").then_some(()));
+    assert_eq!(answers.count(), LIMIT);
+    others.into_iter().for_each(Other::join);
+    let flags = w.module().token_flags(slot);
+    let exact = CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_FINAL_TRY | CKF_USER_PIN_LOCKED;
+    assert_eq!(flags & exact, CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_LOCKED);
+    // The SO opens it again for everybody.
+    let s = w.login(slot, CKU_SO, SO_PIN).unwrap();
+    s.init_pin(USER_PIN).unwrap();
+    s.close().unwrap();
+    assert_eq!(w.module().token_flags(slot) & exact, 0);
+    w.login(slot, CKU_USER, USER_PIN).unwrap();
+}
+
+/// Whoever kills a process before its wrong PIN is settled gains nothing by that.
+fn killed_guessers_are_counted(w: &World) {
+    if w.part().is_some() {
+        w.start();
+        let s = w.open(w.known_token(), RW);
+        loop {
+            match s.login(CKU_USER, "not-the-pin") {
+                Err(Ckr(CKR_PIN_INCORRECT)) => w.say("wrong"),
+                locked => {
+                    refused(locked, CKR_PIN_LOCKED);
+                    w.say("locked");
+                    w.hear();
+                }
+            }
+        }
+    }
+    let slot = w.token();
+    let mut answers = 0;
+    for round in 0.. {
+        let mut other = w.other("guesses until killed");
+        let locked = other.hear() == "locked";
+        // At once: it is about to guess again, or is at it.
+        other.kill();
+        if locked {
+            break;
+        }
+        answers += 1;
+        assert!(answers <= LIMIT, "{answers} answers after {round} kills");
+    }
+    assert_ne!(w.module().token_flags(slot) & CKF_USER_PIN_LOCKED, 0);
+    refused(w.login(slot, CKU_USER, USER_PIN), CKR_PIN_LOCKED);
+    w.module().finalize().unwrap();
+    w.start();
+    refused(w.login(slot, CKU_USER, USER_PIN), CKR_PIN_LOCKED);
 }
 
 /// Design §10: "processes starting together", and each makes a token's first keys.

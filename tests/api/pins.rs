@@ -29,6 +29,8 @@ cases! {
     wrong_so_pins_lock_step_by_step
         softhsm2: departs("no lock after", "SoftHSM2 never locks a PIN"),
     init_token_guesses_count_too,
+    locked_so_leaves_the_user_alone
+        softhsm2: departs("no lock after", "SoftHSM2 never locks a PIN"),
 }
 
 /// §5.5.8: any state but R/W SO Functions is CKR_USER_NOT_LOGGED_IN.
@@ -203,6 +205,7 @@ struct Count {
 const FULL: Count = Count { low: false, last: false, locked: false };
 const LOW: Count = Count { low: true, last: false, locked: false };
 const LAST: Count = Count { low: true, last: true, locked: false };
+const LOCKED: Count = Count { low: true, last: false, locked: true };
 
 /// The SO's flags stand four bits above the user's.
 fn count(w: &World, slot: CK_SLOT_ID, user: CK_USER_TYPE) -> Count {
@@ -245,6 +248,7 @@ fn locks_step_by_step(w: &World, user: CK_USER_TYPE, pin: &str) {
     let (last, before) = seen.split_last().expect("more than one guess is free");
     assert_eq!(*last, LAST);
     assert!(before.iter().all(|count| *count == LOW), "{before:?}");
+    assert_eq!((seen.len(), count(w, slot, user)), (9, LOCKED));
     refused(s.login(user, "not-the-pin"), CKR_PIN_LOCKED);
     refused(s.login(user, pin), CKR_PIN_LOCKED);
     let other = if user == CKU_SO { CKU_USER } else { CKU_SO };
@@ -324,4 +328,20 @@ fn init_token_guesses_count_too(w: &World) {
     refused(w.module().init_token(slot, "not-the-pin", "stolen"), CKR_PIN_INCORRECT);
     assert_eq!(count(w, slot, CKU_SO), LOW, "CKF_SO_PIN_COUNT_LOW alone");
     w.module().init_token(slot, SO_PIN, "renewed").unwrap();
+}
+
+/// SECURITY.md: no function of the standard opens a locked SO PIN again; the keys stay
+/// in use.
+fn locked_so_leaves_the_user_alone(w: &World) {
+    let s = w.user();
+    let key = s.create(&token_mac_key()).unwrap();
+    s.logout().unwrap();
+    lock(w, s.slot, CKU_SO, || s.login(CKU_SO, "not-the-pin"));
+    s.login(CKU_USER, USER_PIN).unwrap();
+    let keys = s.find(&template![CKA_CLASS => CKO_SECRET_KEY]).unwrap();
+    assert_eq!(keys.len(), 1, "{key}");
+    s.mac(CKM_SHA256_HMAC, keys[0], b"text").unwrap();
+    s.close().unwrap();
+    refused(w.module().init_token(s.slot, SO_PIN, "renewed"), CKR_PIN_LOCKED);
+    assert_eq!(count(w, s.slot, CKU_SO), LOCKED);
 }
