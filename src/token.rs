@@ -59,7 +59,7 @@ pub struct Surroundings {
 pub struct Settings {
     /// Wrong PINs in a row before the PIN is locked.
     pub pin_attempts: u32,
-    /// The cost of a PIN set from now on.
+    /// The cost of a PIN set from now on, and at least that of one that logs in.
     pub pin_parameters: PinParameters,
     /// Refuse logins where attempts cannot be counted (a read-only store).
     pub require_counter: bool,
