@@ -14,6 +14,7 @@ pub mod ffi;
 pub mod host;
 pub mod log;
 pub mod mechanism;
+pub mod migrate;
 pub mod module;
 pub mod object;
 pub mod policy;

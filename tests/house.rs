@@ -41,6 +41,12 @@ const TABLE: &[Row] = &[
         crates: &["hmac", "sha1", "sha2", "sha3", "subtle", "zeroize"],
     },
     Row { module: "object", modules: &[], crates: &["minicbor", "zeroize"] },
+    Row {
+        module: "migrate",
+        modules: &["mechanism", "object"],
+        // Its SQL reads what other software has stored.
+        crates: &["aes", "cbc", "nix", "rusqlite", "sha2", "zeroize"],
+    },
     Row { module: "policy", modules: &["object"], crates: &[] },
     Row {
         module: "store",
