@@ -19,6 +19,7 @@ mod api {
     pub mod keys;
     pub mod login;
     pub mod mechanisms;
+    pub mod migrate;
     pub mod objects;
     pub mod pins;
     pub mod processes;
@@ -51,5 +52,6 @@ fn main() {
         ("hostile", api::hostile::CASES),
         ("processes", api::processes::CASES),
         ("files", api::files::CASES),
+        ("migrate", api::migrate::CASES),
     ]);
 }

@@ -3,9 +3,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "common/paths.rs"]
+mod paths;
+
 mod cli {
     mod keys;
     mod maintenance;
+    mod migrate;
     mod pins;
     mod place;
     mod stored;

@@ -11,14 +11,17 @@ mod module;
 mod paths;
 mod runner;
 mod session;
+mod softhsm2;
 mod value;
 mod world;
 
 pub use ckr::{Ckr, Rv, refused, refused_any, refused_somehow};
 pub use hash::{HASHES, Hash};
 pub use module::{FunctionListV2, FunctionListV3, Module, no_arguments};
+pub use paths::softhsm2_module;
 pub use runner::{Case, Chapter, Reference, departs, main, unasked};
 pub use session::{RO, RW, Session, output};
+pub use softhsm2::to_database;
 pub use value::{Mech, Template, Value, mechanism_list};
 pub use world::{Other, SO_PIN, USER_PIN, World};
 

@@ -2,7 +2,7 @@
 //! command line.
 //!
 //! Exit status: 0 done; 1 refused or failed, the reason on standard error; 2 the
-//! command line was wrong.
+//! command line was wrong; 3 done but for what standard error names.
 
 #![forbid(unsafe_code)]
 
@@ -19,6 +19,7 @@ mod context;
 mod key;
 mod mac;
 mod maintenance;
+mod migrate;
 mod pins;
 mod selftest;
 mod token;
@@ -55,12 +56,18 @@ enum Command {
     /// Make and check MACs
     #[command(subcommand)]
     Mac(mac::Command),
+    /// Take over the tokens of other software
+    #[command(subcommand)]
+    Migrate(migrate::Command),
     /// Compute the known answers of every hash and MAC and say which are right
     Selftest,
 }
 
 /// Why a command failed, for the person at the terminal.
 type Failure = Box<dyn std::error::Error>;
+
+/// The exit status of what was done, but not for everything that it was asked for.
+const INCOMPLETE: u8 = 3;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -69,13 +76,14 @@ fn main() -> ExitCode {
         Command::Token(command) => token::run(command),
         Command::Key(command) => key::run(command),
         Command::Mac(command) => mac::run(command),
+        Command::Migrate(command) => migrate::run(command),
         Command::Selftest => selftest::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("signet: {failure}");
-            ExitCode::FAILURE
+            if failure.is::<migrate::LeftBehind>() { INCOMPLETE.into() } else { ExitCode::FAILURE }
         }
     }
 }

@@ -77,34 +77,58 @@ fn init(
     so_pin_file: Option<&PathBuf>,
     pin: &PinFile,
 ) -> Result<(), Failure> {
+    check_new_label(context, label)?;
+    let so_pin = pins::new_security_officer(so_pin_file, label)?;
+    let pin = pins::new_user(pin, label)?;
+    check_pin_lengths([Some(&so_pin), Some(&pin)])?;
+    let slot = in_free_slot(context, |slot| {
+        context.module.create_token(slot, label, &so_pin, Some(&pin))
+    })?;
+    say!("Token \"{}\" made in slot {slot}.", Escaped(label));
+    Ok(())
+}
+
+/// Refuses a label that a new token cannot have, or that one has already.
+pub fn check_new_label(context: &Context, label: &str) -> Result<(), Failure> {
     if label.is_empty() || label.len() > LABEL_LEN || label.ends_with(' ') {
         let needed = format!("a label has 1 to {LABEL_LEN} bytes and does not end with a blank");
         return Err(needed.into());
     }
     let there = context.tokens()?.readable;
-    if let Some((slot, _)) = there.into_iter().find(|(_, info)| info.label == label) {
-        return Err(format!("slot {slot} holds a token labelled \"{label}\" already").into());
+    match there.into_iter().find(|(_, info)| info.label == label) {
+        Some((slot, _)) => {
+            let label = Escaped(label);
+            Err(format!("slot {slot} holds a token labelled \"{label}\" already").into())
+        }
+        None => Ok(()),
     }
-    let so_pin = pins::new_security_officer(so_pin_file, label)?;
-    let pin = pins::new_user(pin, label)?;
-    if !so_pin.has_valid_length() || !pin.has_valid_length() {
-        return Err(format!("a PIN has {} to {} bytes", Pin::MIN_LEN, Pin::MAX_LEN).into());
+}
+
+/// Refuses PINs that are none, before anything is made with them.
+pub fn check_pin_lengths(pins: [Option<&Pin>; 2]) -> Result<(), Failure> {
+    if pins.into_iter().flatten().all(Pin::has_valid_length) {
+        return Ok(());
     }
-    let module = &context.module;
-    let slot = loop {
-        let empty = module.slot_list()?.into_iter().find(|slot| is_empty(context, *slot));
+    Err(format!("a PIN has {} to {} bytes", Pin::MIN_LEN, Pin::MAX_LEN).into())
+}
+
+/// Makes a token in the first slot that is free, the next one when another process has
+/// taken that meanwhile; the slot.
+pub fn in_free_slot(
+    context: &Context,
+    mut make: impl FnMut(SlotId) -> Result<(), Error>,
+) -> Result<SlotId, Failure> {
+    loop {
+        let empty = context.module.slot_list()?.into_iter().find(|slot| is_empty(context, *slot));
         let empty = empty.ok_or("no slot is free")?;
-        match module.create_token(empty, label, &so_pin, Some(&pin)) {
-            // Another process has taken the slot meanwhile: the next one, then.
+        match make(empty) {
             Err(Error::SlotIdInvalid(_)) => {}
             other => {
                 other?;
-                break empty;
+                return Ok(empty);
             }
         }
-    };
-    say!("Token \"{}\" made in slot {slot}.", Escaped(label));
-    Ok(())
+    }
 }
 
 fn is_empty(context: &Context, slot: SlotId) -> bool {
