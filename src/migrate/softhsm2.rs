@@ -33,6 +33,7 @@ use crate::secret::{Pin, SecretBytes};
 use crate::types::Ulong;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -111,7 +112,7 @@ pub fn tokens(directory: &Path) -> Result<Vec<Result<SourceToken>>> {
 /// The token in an entry of the token directory, which may lead elsewhere.
 fn token_in(path: &Path) -> Result<Option<SourceToken>> {
     if path.is_symlink() {
-        let reason = "is a symbolic link; name the directory that it leads to".into();
+        let reason = "it is a symbolic link; name the directory that it leads to".into();
         return Err(Error::StoreIo { path: path.into(), reason });
     }
     SourceToken::at(path)
@@ -120,14 +121,22 @@ fn token_in(path: &Path) -> Result<Option<SourceToken>> {
 impl SourceToken {
     /// The token of this directory; `None` when there is none.
     fn at(path: &Path) -> Result<Option<Self>> {
-        let has = |name: &str| path.join(name).symlink_metadata().is_ok();
-        let backend = match (has(file::TOKEN), has(database::FILE)) {
+        let has = |name: &str| match path.join(name).symlink_metadata() {
+            Ok(_) => Ok(true),
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(Error::io(path, "look for a token", &error)),
+        };
+        let backend = match (has(file::TOKEN)?, has(database::FILE)?) {
             (false, false) => return Ok(None),
             (true, false) => Backend::File,
             (false, true) => Backend::Database,
             (true, true) => {
                 let (one, other) = (file::TOKEN, database::FILE);
-                let reason = format!("holds both {one} and {other}; move aside the one not used");
+                let reason = format!("it holds {one} and {other}; move aside the one not used");
                 return Err(Error::StoreIo { path: path.into(), reason });
             }
         };
@@ -225,7 +234,7 @@ impl<'p> Budget<'p> {
     fn spend(&mut self, bytes: usize) -> Result<()> {
         self.left = self.left.checked_sub(bytes).ok_or_else(|| Error::StoreIo {
             path: self.path.into(),
-            reason: format!("holds more than {} MiB, more than is taken over", TOKEN_MAX >> 20),
+            reason: format!("it holds more than {} MiB, more than is taken over", TOKEN_MAX >> 20),
         })?;
         Ok(())
     }

@@ -183,8 +183,8 @@ fn one_of_several_tokens_is_chosen_and_the_others_fail_alone() {
     assert!(out.contains("Token \"source\" made in slot"), "{out}");
     assert!(out.contains("Token \"second\" made in slot"), "{out}");
     for named in [
-        "token.object is damaged: is cut short or was edited",
-        "zz: is a symbolic link",
+        "token.object is damaged: it is cut short or was edited",
+        "zz: it is a symbolic link",
         "signet: not taken over: 2 tokens\n",
     ] {
         assert!(err.contains(named), "{err}");

@@ -1,6 +1,7 @@
 //! SoftHSM2's other back-end. Debian builds the package without it, so a token that the
 //! package has made with files is put into a database, as SoftHSM2 would have: the same
-//! attributes in its tables, the ciphertexts as they are.
+//! attributes in its tables, the ciphertexts as they are. Where `SOFTHSM2_MODULE` names a
+//! build that makes databases, they are taken as they come.
 
 #![allow(dead_code)]
 
@@ -21,7 +22,11 @@ const TABLES: [(&str, &str); 7] = [
 
 /// Replaces the files of a token's directory by a database.
 pub fn to_database(token: &Path) {
-    let connection = Connection::open(token.join("sqlite3.db")).unwrap();
+    let database = token.join("sqlite3.db");
+    if database.exists() {
+        return;
+    }
+    let connection = Connection::open(database).unwrap();
     connection
         .execute_batch("BEGIN; CREATE TABLE object (id integer primary key autoincrement)")
         .unwrap();

@@ -40,7 +40,7 @@ type Row = Result<Stored, String>;
 pub(super) fn token(directory: &Path) -> Result<Stored> {
     let database = Database::open(directory)?;
     let mut rows = database.rows(Some(TOKEN_ROW))?;
-    let row = rows.remove(&TOKEN_ROW).unwrap_or_else(|| Err("has no token in it".into()));
+    let row = rows.remove(&TOKEN_ROW).unwrap_or_else(|| Err("it has no token in it".into()));
     row.map_err(|reason| Error::StoreDamaged { path: database.path, reason })
 }
 
@@ -104,7 +104,7 @@ impl Database {
         };
         for table in TABLES {
             if !sound(table).map_err(|error| failed(&self.path, &error))? {
-                let reason = format!("has no table {table} of SoftHSM2's");
+                let reason = format!("it has no table {table} of SoftHSM2's");
                 return Err(Error::StoreDamaged { path: self.path.clone(), reason });
             }
         }
@@ -149,12 +149,12 @@ impl Database {
 fn refuse_log(path: &Path) -> Result<()> {
     let mut header = [0; 20];
     let io = |error| Error::io(path, "open", &error);
-    let length = File::open(path).map_err(io)?.read(&mut header).map_err(io)?;
-    // The versions that a program must know to write and to read it; 2: with a log.
-    if length < header.len() || header[18..] == [1, 1] {
+    File::open(path).and_then(|mut file| file.read(&mut header)).map_err(io)?;
+    // At their end the versions that a program must know to write and to read it.
+    if !header.starts_with(b"SQLite format 3\0") || !header[18..].contains(&2) {
         return Ok(());
     }
-    let reason = "has a write-ahead log, which is not SoftHSM2's".into();
+    let reason = "it has a write-ahead log, which is not SoftHSM2's".into();
     Err(Error::StoreDamaged { path: path.into(), reason })
 }
 
@@ -226,7 +226,7 @@ fn failed(path: &Path, error: &rusqlite::Error) -> Error {
             Error::StoreDamaged { path, reason: error.to_string() }
         }
         Some(ErrorCode::TooBig) => {
-            let reason = format!("holds a value of more than {OBJECT_MAX} bytes");
+            let reason = format!("it holds a value of more than {OBJECT_MAX} bytes");
             Error::StoreDamaged { path, reason }
         }
         Some(ErrorCode::DatabaseBusy) => {
@@ -236,7 +236,7 @@ fn failed(path: &Path, error: &rusqlite::Error) -> Error {
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) => Error::StoreIo {
             path,
             reason: format!(
-                "cannot be read as it is ({error}); if a program died while writing to it, \
+                "it cannot be read as it is ({error}); if a program died while writing to it, \
                  let SoftHSM2 open it once"
             ),
         },

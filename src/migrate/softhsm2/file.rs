@@ -31,7 +31,7 @@ pub(super) fn token(directory: &Path) -> Result<Stored> {
     let path = directory.join(TOKEN);
     let bytes = read(&path)
         .map_err(|reason| Error::StoreIo { path: path.clone(), reason: format!("it {reason}") })?;
-    parse(&bytes).ok_or_else(|| Error::StoreDamaged { path, reason: CUT.into() })
+    parse(&bytes).ok_or_else(|| Error::StoreDamaged { path, reason: format!("it {CUT}") })
 }
 
 /// The objects, in the order of their names.

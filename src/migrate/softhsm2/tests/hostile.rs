@@ -37,7 +37,7 @@ fn edits() -> impl Strategy<Value = (Vec<(usize, u8)>, Option<usize>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn edited_files_are_judged((edits, cut) in edits(), the_token in any::<bool>()) {
@@ -197,6 +197,23 @@ fn an_object_made_meanwhile_ends_it() {
     let ended = objects.next().unwrap().unwrap_err().to_string();
     assert!(ended.contains("objects were made or destroyed meanwhile"), "{ended}");
     assert!(objects.next().is_none());
+}
+
+#[test]
+fn what_is_no_database_is_called_damaged() {
+    let source = Source::database(&[]);
+    for bytes in [vec![2; 8192], vec![0; 8192], b"SQLite format 3".to_vec()] {
+        source.write("sqlite3.db", bytes);
+        assert!(reason(&source).contains("is damaged: "), "{}", reason(&source));
+    }
+}
+
+/// A directory in which nobody may look is not an empty one.
+#[test]
+fn a_directory_that_cannot_be_looked_into_is_named() {
+    let name = "x".repeat(300);
+    let error = SourceToken::at(Path::new(&name)).unwrap_err().to_string();
+    assert!(error.contains("look for a token: File name too long"), "{error}");
 }
 
 /// SQLite would make files beside it.
