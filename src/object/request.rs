@@ -181,14 +181,17 @@ impl NewObject {
         self.value.as_ref()
     }
 
-    /// The object of `C_CreateObject`.
+    /// The object of `C_CreateObject`, or an adopted one: what a token has generated
+    /// keeps that origin.
     ///
     /// # Errors
     /// [`Error::AttributeValueInvalid`] when the template names another check
     /// value than the key has.
     pub fn into_created(mut self, contribution: Contribution) -> Result<Object> {
         let value = self.value.take().unwrap_or_else(|| SecretBytes::copied(&[]));
-        self.finish(value, Origin::External, contribution)
+        let generated = self.flag(AttributeType::Local);
+        let origin = if generated { Origin::Generated } else { Origin::External };
+        self.finish(value, origin, contribution)
     }
 
     /// The object of `C_GenerateKey`.

@@ -5,15 +5,15 @@ mod hostile;
 mod source;
 
 use super::*;
-use crate::mechanism::{Hash, digest};
+use crate::mechanism::digest;
+use crate::object::foreign;
 use crate::types::{AttributeType, KeyType, ObjectClass};
 use source::{Attribute, PIN, Source};
 use std::time::UNIX_EPOCH;
 
 /// What a new token would add.
 fn contribute(value: &SecretBytes) -> Result<Contribution> {
-    let mut check_value = [0; 3];
-    check_value.copy_from_slice(&digest::digest(Hash::Sha1, value.expose()).expose()[..3]);
+    let check_value = digest::check_value(value);
     Ok(Contribution { unique_id: "id".into(), check_value, now: UNIX_EPOCH })
 }
 
@@ -69,6 +69,7 @@ fn a_key_comes_over_with_all_that_it_had() {
             assert_eq!(object.key_type(), Some(KeyType::GenericSecret));
             assert_eq!(object.is_private(), private);
             assert!(object.is_token_object());
+            assert_eq!(foreign::check(&object, 1..=512), Ok(()), "a backup restores it");
             assert!(object.value().equals(source::VALUE));
             for (attribute, value) in [
                 (AttributeType::Label, &b"a label"[..]),

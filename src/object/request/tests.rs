@@ -1,4 +1,5 @@
 use super::*;
+use crate::object::foreign;
 use crate::types::UNAVAILABLE;
 
 const KEY_LEN: RangeInclusive<usize> = 1..=512;
@@ -179,6 +180,10 @@ fn a_copy_keeps_its_history_and_gets_its_own_name() {
     assert!(copy.value().equals(key.value().expose()));
 }
 
+fn in_token(more: &[(AttributeType, Vec<u8>)]) -> Vec<(AttributeType, Vec<u8>)> {
+    [&[(AttributeType::Token, vec![1])], more].concat()
+}
+
 fn adopt(extra: &[(AttributeType, Vec<u8>)]) -> Result<Object> {
     let entries = [key_template(), extra.to_vec()].concat();
     NewObject::adopt(&raw(&entries), KEY_LEN)?.into_created(contribution())
@@ -198,7 +203,9 @@ fn an_adopted_key_brings_its_history_along() {
         let alone = create(&[(*attribute, value.clone())]);
         assert_eq!(alone.unwrap_err(), Error::AttributeReadOnly(*attribute));
     }
-    assert_eq!(key.lifecycle().origin, Origin::External);
+    assert_eq!(key.lifecycle().origin, Origin::Generated);
+    assert_eq!(adopt(&history[1..]).unwrap().lifecycle().origin, Origin::External);
+    assert_eq!(foreign::check(&adopt(&in_token(&history)).unwrap(), KEY_LEN), Ok(()));
     assert!(adopt(&[(AttributeType::UniqueId, b"x".to_vec())]).is_err());
 }
 

@@ -1,6 +1,7 @@
 //! Tokens as SoftHSM2 stores them, written from the facts of its formats.
 
-use crate::mechanism::{Hash, digest};
+use crate::mechanism::digest;
+use crate::secret::SecretBytes;
 use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockModeEncrypt, KeyIvInit};
 use rusqlite::Connection;
@@ -38,7 +39,7 @@ pub fn set(object: &mut Vec<(u64, Attribute)>, number: u64, value: Option<Attrib
 
 /// A generic secret, with all that SoftHSM2 2.6 stores of one.
 pub fn key(private: bool) -> Vec<(u64, Attribute)> {
-    let check_value = digest::digest(Hash::Sha1, VALUE).expose()[..3].to_vec();
+    let check_value = digest::check_value(&SecretBytes::copied(VALUE)).to_vec();
     let mut key = vec![
         (0, Attribute::Number(4)),
         (1, Attribute::Flag(true)),
