@@ -1,0 +1,206 @@
+//! What is interrupted. One row each; a new command of `signet` is one line more.
+
+use crate::common::*;
+use cryptoki_sys::*;
+
+/// The label of the token that is there beforehand.
+pub const LABEL: &str = "demo";
+/// The PIN that operations change the user's into.
+pub const NEW_PIN: &str = "user-9876";
+/// The PIN that operations change the SO's into.
+pub const NEW_SO_PIN: &str = "officer-9876";
+/// The label of the key that operations change, copy or destroy.
+pub const VICTIM: &str = "victim";
+/// The label of the key that they must leave alone.
+pub const BYSTANDER: &str = "bystander";
+
+/// What is in the token directory beforehand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scene {
+    /// Nothing, not even the directory.
+    Nothing,
+    /// A token with both PINs, two keys and a data object; all programs have ended.
+    Token,
+    /// The same; the last program was killed, so that its log must be recovered.
+    Killed,
+}
+
+/// Who does it.
+#[derive(Clone, Copy)]
+pub enum Deed {
+    /// The C functions: `login` (or nobody) first, then this.
+    Call { login: Option<CK_USER_TYPE>, act: fn(&Caller<'_>) -> Rv<String> },
+    /// `signet`, with these arguments.
+    Program(&'static [&'static str]),
+}
+
+/// A row of the table.
+#[derive(Clone, Copy)]
+pub struct Operation {
+    pub name: &'static str,
+    pub scene: Scene,
+    pub deed: Deed,
+    /// Whether the SO's PIN is tried afterwards, too.
+    pub officer: bool,
+}
+
+impl Operation {
+    const fn and_the_officer(self) -> Self {
+        Self { officer: true, ..self }
+    }
+}
+
+/// The program as the C functions see it. `session` is there for a row with a login.
+pub struct Caller<'m> {
+    pub module: &'m Module,
+    pub session: Option<Session<'m>>,
+}
+
+impl<'m> Caller<'m> {
+    /// The session of a row with a login.
+    pub fn session(&self) -> Session<'m> {
+        self.session.expect("the row names who logs in")
+    }
+
+    /// The key with this label.
+    pub fn key(&self, label: &str) -> CK_OBJECT_HANDLE {
+        key(&self.session(), label).expect("C_FindObjects").expect("the key is there")
+    }
+
+    /// What proves that a key is there: its unique id and a MAC.
+    fn proof(&self, key: CK_OBJECT_HANDLE) -> Rv<String> {
+        let s = self.session();
+        Ok(format!("<{}> <{}>", text(&s.get(key, CKA_UNIQUE_ID)?), mac(&s, key)?))
+    }
+}
+
+/// The one key with this label.
+pub fn key(s: &Session<'_>, label: &str) -> Rv<Option<CK_OBJECT_HANDLE>> {
+    let found = s.find(&template![CKA_CLASS => CKO_SECRET_KEY, CKA_LABEL => label])?;
+    Ok(found.first().copied())
+}
+
+/// The slot of the token with this label; without one, the slot that waits for a token.
+fn slot(module: &Module, label: Option<&str>) -> Rv<CK_SLOT_ID> {
+    for slot in module.slots(true)? {
+        let info = module.token_info(slot)?;
+        let is_there = info.flags & CKF_TOKEN_INITIALIZED != 0;
+        if label.map_or(!is_there, |label| is_there && text(&info.label).trim_end() == label) {
+            return Ok(slot);
+        }
+    }
+    panic!("no such slot: {label:?}")
+}
+
+/// The MAC of a fixed message, in hexadecimal digits.
+pub fn mac(s: &Session<'_>, key: CK_OBJECT_HANDLE) -> Rv<String> {
+    Ok(s.mac(CKM_SHA256_HMAC, key, b"message")?.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Bytes as text.
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The template of a key that is made.
+pub fn new_key(label: &str) -> Template {
+    template![CKA_LABEL => label, CKA_TOKEN => true, CKA_SIGN => true, CKA_VERIFY => true]
+}
+
+const fn call(
+    name: &'static str,
+    scene: Scene,
+    login: Option<CK_USER_TYPE>,
+    act: fn(&Caller<'_>) -> Rv<String>,
+) -> Operation {
+    Operation { name, scene, deed: Deed::Call { login, act }, officer: false }
+}
+
+const fn program(
+    name: &'static str,
+    scene: Scene,
+    arguments: &'static [&'static str],
+) -> Operation {
+    Operation { name, scene, deed: Deed::Program(arguments), officer: false }
+}
+
+const NOBODY: Option<CK_USER_TYPE> = None;
+const USER: Option<CK_USER_TYPE> = Some(CKU_USER);
+const OFFICER: Option<CK_USER_TYPE> = Some(CKU_SO);
+
+/// Every operation that changes what is stored.
+pub const OPERATIONS: &[Operation] = &[
+    call("C_InitToken_first", Scene::Nothing, NOBODY, |c| {
+        c.module.init_token(slot(c.module, None)?, SO_PIN, LABEL).map(|()| String::new())
+    })
+    .and_the_officer(),
+    call("C_InitToken_again", Scene::Token, NOBODY, |c| {
+        let slot = slot(c.module, Some(LABEL))?;
+        c.module.init_token(slot, SO_PIN, "emptied").map(|()| String::new())
+    })
+    .and_the_officer(),
+    call("C_InitPIN", Scene::Token, OFFICER, |c| {
+        c.session().init_pin(NEW_PIN).map(|()| String::new())
+    }),
+    call("C_SetPIN_user", Scene::Token, USER, |c| {
+        c.session().set_pin(USER_PIN, NEW_PIN).map(|()| String::new())
+    }),
+    call("C_SetPIN_officer", Scene::Token, OFFICER, |c| {
+        c.session().set_pin(SO_PIN, NEW_SO_PIN).map(|()| String::new())
+    })
+    .and_the_officer(),
+    call("C_Login_right", Scene::Token, NOBODY, |c| {
+        let s = Session::open(c.module, slot(c.module, Some(LABEL))?, RW)?;
+        s.login(CKU_USER, USER_PIN).map(|()| String::new())
+    }),
+    call("C_Login_wrong", Scene::Killed, NOBODY, |c| {
+        let s = Session::open(c.module, slot(c.module, Some(LABEL))?, RW)?;
+        match s.login(CKU_USER, "wrong-pin") {
+            Err(Ckr(CKR_PIN_INCORRECT)) => Ok(String::new()),
+            other => other.map(|()| panic!("a wrong PIN was taken")),
+        }
+    }),
+    call("C_GenerateKey", Scene::Token, USER, |c| {
+        let template = new_key("made").with(CKA_VALUE_LEN, 32 as CK_ULONG);
+        c.proof(c.session().generate(CKM_GENERIC_SECRET_KEY_GEN, &template)?)
+    }),
+    call("C_GenerateKey_after_a_kill", Scene::Killed, USER, |c| {
+        let template = new_key("made").with(CKA_VALUE_LEN, 32 as CK_ULONG);
+        c.proof(c.session().generate(CKM_SHA256_KEY_GEN, &template)?)
+    }),
+    call("C_CreateObject", Scene::Token, USER, |c| {
+        let template = new_key("made")
+            .with(CKA_CLASS, CKO_SECRET_KEY)
+            .with(CKA_KEY_TYPE, CKK_GENERIC_SECRET)
+            .with(CKA_VALUE, [7; 200]);
+        c.proof(c.session().create(&template)?)
+    }),
+    call("C_CopyObject", Scene::Token, USER, |c| {
+        let template = template![CKA_LABEL => "copy", CKA_TOKEN => true];
+        c.proof(c.session().copy(c.key(VICTIM), &template)?)
+    }),
+    call("C_SetAttributeValue", Scene::Token, USER, |c| {
+        let change = template![CKA_LABEL => "renamed", CKA_ID => [9, 9]];
+        c.session().set(c.key(VICTIM), &change).map(|()| String::new())
+    }),
+    call("C_DestroyObject", Scene::Token, USER, |c| {
+        c.session().destroy(c.key(VICTIM)).map(|()| String::new())
+    }),
+    program("signet_token_init", Scene::Nothing, &["token", "init", "--label", LABEL])
+        .and_the_officer(),
+    program("signet_token_init_second", Scene::Killed, &["token", "init", "--label", "second"]),
+    program(
+        "signet_key_generate",
+        Scene::Token,
+        &["key", "generate", "--token", LABEL, "--key", "made"],
+    ),
+];
+
+/// Operations that are *not* atomic: what the harness must find fault with.
+pub const FAULTY: &[Operation] = &[call("two_keys_as_if_one", Scene::Token, USER, |c| {
+    for label in ["one", "two"] {
+        let template = new_key(label).with(CKA_VALUE_LEN, 32 as CK_ULONG);
+        c.session().generate(CKM_GENERIC_SECRET_KEY_GEN, &template)?;
+    }
+    Ok(String::new())
+})];

@@ -1,0 +1,300 @@
+//! Token directories to ruin, and the processes that do it.
+
+use crate::common::signet_module;
+use crate::compiler;
+use crate::disk::Disk;
+use crate::judge::{Fault, State};
+use crate::operations::{Deed, Operation, Scene};
+use crate::tally::Tally;
+use crate::trace::{self, Event, What};
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+use tempfile::TempDir;
+
+/// What the shim does; see `shim.c`. Ordinals count from 1.
+#[derive(Debug, Clone, Copy)]
+pub enum Plan {
+    /// The process dies in place of the call.
+    Kill(u64),
+    /// It dies in the middle of the write.
+    Tear(u64),
+    /// The call fails with this errno.
+    Once(u64, i32),
+    /// It and all after it fail.
+    From(u64, i32),
+}
+
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Kill(at) => write!(f, "kill {at}"),
+            Self::Tear(at) => write!(f, "tear {at}"),
+            Self::Once(at, errno) => write!(f, "once {at} {errno}"),
+            Self::From(at, errno) => write!(f, "from {at} {errno}"),
+        }
+    }
+}
+
+/// What an operation does when nothing disturbs it.
+pub struct Rehearsal {
+    /// What there is before and after.
+    pub before: State,
+    pub after: State,
+    /// What the process said to prove that it is done.
+    pub proof: String,
+    /// The directory before, to be copied.
+    pub scene: Folder,
+    /// The directory that it was done in, as it was before, and what was done to its files.
+    pub disk: Disk,
+    pub events: Vec<Event>,
+    /// How many calls are counted.
+    pub calls: u64,
+}
+
+impl Rehearsal {
+    /// Whether it changes more than counters.
+    pub fn changes(&self) -> bool {
+        !self.before.has_facts_of(&self.after)
+    }
+}
+
+/// A directory for one process at a time; `place` holds the token directory.
+pub struct Folder {
+    _guard: TempDir,
+    pub place: PathBuf,
+}
+
+impl Folder {
+    pub fn new() -> Self {
+        let guard = tempfile::tempdir().unwrap();
+        let place = guard.path().canonicalize().unwrap().join("place");
+        make_directory(&place);
+        Self { _guard: guard, place }
+    }
+
+    /// The same files once more.
+    pub fn again(&self) -> Self {
+        let copy = Self::new();
+        copy_files(&self.place, &copy.place);
+        copy
+    }
+}
+
+fn make_directory(path: &Path) {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).unwrap();
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            make_directory(&target);
+            copy_files(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), &target).unwrap();
+            fs::set_permissions(&target, PermissionsExt::from_mode(0o600)).unwrap();
+        }
+    }
+}
+
+/// What a process said before it ended or was killed.
+pub struct Said {
+    /// The lines of its standard output.
+    pub lines: Vec<String>,
+    /// Its standard error.
+    pub errors: String,
+    end: ExitStatus,
+    pub succeeded: bool,
+    /// With status 1, as programs refuse.
+    pub failed: bool,
+    /// By SIGKILL, as planned.
+    pub killed: bool,
+}
+
+impl Said {
+    fn of(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            lines: text(&output.stdout).lines().map(str::to_owned).collect(),
+            errors: text(&output.stderr),
+            end: output.status,
+            succeeded: output.status.success(),
+            failed: output.status.code() == Some(1),
+            killed: output.status.signal() == Some(nix::libc::SIGKILL),
+        }
+    }
+
+    /// For an end that nothing explains.
+    pub fn unexpected(&self) -> Fault {
+        Fault::Unexpected(format!("{:?}, {}, {}", self.lines, self.errors.trim_end(), self.end))
+    }
+
+    /// What stands behind this word.
+    pub fn after(&self, word: &str) -> Option<&str> {
+        self.lines.iter().find_map(|line| line.strip_prefix(word)).map(str::trim)
+    }
+}
+
+/// What all trials share.
+pub struct Stage {
+    directory: TempDir,
+    scenes: HashMap<Scene, OnceLock<Folder>>,
+    rehearsals: Mutex<HashMap<&'static str, Arc<OnceLock<Rehearsal>>>>,
+    pub tally: Tally,
+}
+
+impl Stage {
+    pub fn new() -> Self {
+        let scenes = [Scene::Nothing, Scene::Token, Scene::Killed];
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+            scenes: scenes.map(|scene| (scene, OnceLock::new())).into(),
+            rehearsals: Mutex::default(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// The compiled shim.
+    pub fn shim(&self) -> &Path {
+        static SHIM: OnceLock<PathBuf> = OnceLock::new();
+        SHIM.get_or_init(|| {
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash/shim.c");
+            let shim = self.directory.path().canonicalize().unwrap().join("shim.so");
+            compiler::compile(&source, &shim, &["-std=gnu11", "-shared", "-fPIC", "-O2"]);
+            shim
+        })
+    }
+
+    /// A program whose files are below `place`, with the shim in front of it.
+    fn command(&self, program: &Path, place: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("LD_PRELOAD", self.shim())
+            .env("CRASH_BELOW", place)
+            .env("HOME", place)
+            .env("SIGNET_TOKENDIR", place.join("tokens"))
+            // The floor: most of the time goes into logins.
+            .env("SIGNET_PIN_ARGON2_MEMORY_KIB", "7168")
+            .env("SIGNET_PIN_ARGON2_ITERATIONS", "5")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// This program in the part of another.
+    fn other(&self, place: &Path, part: &[&str]) -> Command {
+        let mut command = self.command(&std::env::current_exe().unwrap(), place);
+        command.args(part).arg(signet_module());
+        command
+    }
+
+    /// Does an operation, disturbed as planned.
+    pub fn act(
+        &self,
+        row: &Operation,
+        place: &Path,
+        plan: Option<Plan>,
+        trace: Option<&Path>,
+    ) -> Said {
+        let mut command = match row.deed {
+            Deed::Call { .. } => self.other(place, &["--act", row.name]),
+            Deed::Program(arguments) => {
+                let program = Path::new(env!("CARGO_BIN_EXE_signet"));
+                let mut command = self.command(program, place);
+                command.args(arguments).env("CRASH_ARMED", "");
+                command
+                    .env("SIGNET_SO_PIN", crate::common::SO_PIN)
+                    .env("SIGNET_PIN", crate::common::USER_PIN);
+                command
+            }
+        };
+        if let Some(plan) = plan {
+            command.env("CRASH_PLAN", plan.to_string());
+        }
+        if let Some(trace) = trace {
+            command.env("CRASH_TRACE", trace);
+        }
+        let mut said = Said::of(&command.output().unwrap());
+        if matches!(row.deed, Deed::Program(_)) && said.succeeded {
+            said.lines = vec!["ack".into()];
+        }
+        said
+    }
+
+    /// What is in a directory, as a new process finds it.
+    pub fn look(&self, row: &Operation, place: &Path) -> Result<State, String> {
+        let mut command = self.other(place, &["--look"]);
+        if row.officer {
+            command.arg("--officer");
+        }
+        let said = Said::of(&command.output().unwrap());
+        if said.succeeded {
+            Ok(State::new(said.lines))
+        } else {
+            Err(format!("{}{}", said.errors, said.end))
+        }
+    }
+
+    /// The directory that an operation begins with.
+    fn scene(&self, scene: Scene) -> &Folder {
+        self.scenes[&scene].get_or_init(|| {
+            let folder = Folder::new();
+            if scene == Scene::Nothing {
+                return folder;
+            }
+            let mut child = self
+                .other(&folder.place, &["--prepare"])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut line = String::new();
+            BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+            assert_eq!(line, "prepared\n");
+            if scene == Scene::Killed {
+                child.kill().unwrap();
+                child.wait().unwrap();
+            } else {
+                drop(child.stdin.take());
+                assert!(child.wait().unwrap().success());
+            }
+            folder
+        })
+    }
+
+    /// What an operation does undisturbed; found out once.
+    pub fn rehearsal<T>(&self, row: &Operation, use_it: impl FnOnce(&Rehearsal) -> T) -> T {
+        let cell = Arc::clone(self.rehearsals.lock().unwrap().entry(row.name).or_default());
+        use_it(cell.get_or_init(|| self.rehearse(row)))
+    }
+
+    fn rehearse(&self, row: &Operation) -> Rehearsal {
+        // Copied before it is looked at: looking writes, too.
+        let scene = self.scene(row.scene).again();
+        let before = self.look(row, &scene.again().place).expect("the scene is sound");
+        let folder = scene.again();
+        let disk = Disk::of(&folder.place);
+        let path = self.directory.path().join(format!("{}.trace", row.name));
+        let said = self.act(row, &folder.place, None, Some(&path));
+        let Some(proof) = said.after("ack").map(str::to_owned) else {
+            panic!("{}: {:?}", row.name, said.unexpected())
+        };
+        let mut events = trace::read(&path, &folder.place);
+        if matches!(row.deed, Deed::Program(_)) {
+            // A program says that it is done by its end.
+            events.push(Event { ordinal: 0, inode: 0, deed: What::Mark("ack".into()) });
+        }
+        fs::remove_file(&path).unwrap();
+        let after = self.look(row, &folder.place).expect("it is sound afterwards");
+        let calls = events.iter().map(|event| event.ordinal).max().unwrap_or(0);
+        assert!(calls > 0, "{}: nothing was counted", row.name);
+        Rehearsal { before, after, proof, scene, disk, events, calls }
+    }
+}
