@@ -12,7 +12,10 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # wrong only there is wrong for every user.
 OPTIMISED := $(patsubst tests/%.rs,--test %,$(wildcard tests/api.rs tests/vectors.rs tests/crowd.rs))
 
-.PHONY: help demo test lint bench deps deny toolchain clean
+# How long the crowd of `make soak` works.
+SOAK_MINUTES ?= 10
+
+.PHONY: help demo test soak lint bench deps deny toolchain clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +26,9 @@ demo: toolchain deps ## show the main job with a real client, in a few minutes
 test: toolchain-lints deps lint ## run every check and every test
 	$(if $(OPTIMISED),cargo test --locked --release $(OPTIMISED))
 	cargo test --locked --no-fail-fast
+
+soak: toolchain deps ## crash, fail and crowd in every way (SOAK_MINUTES=10 of crowd)
+	SOAK_MINUTES=$(SOAK_MINUTES) cargo test --locked --release --test crash -- --ignored
 
 lint: toolchain-lints ## check format, lints and documentation
 	cargo fmt --all --check

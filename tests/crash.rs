@@ -15,8 +15,12 @@ mod common;
 
 #[path = "crash/actor.rs"]
 mod actor;
+#[path = "crash/board.rs"]
+mod board;
 #[path = "c/compiler.rs"]
 mod compiler;
+#[path = "crash/crowd.rs"]
+mod crowd;
 #[path = "crash/disk.rs"]
 mod disk;
 #[path = "crash/judge.rs"]
@@ -33,6 +37,8 @@ mod tally;
 mod trace;
 #[path = "crash/walk.rs"]
 mod walk;
+#[path = "crash/worker.rs"]
+mod worker;
 
 use libtest_mimic::Arguments;
 use std::sync::Arc;
@@ -42,11 +48,13 @@ fn main() {
     if actor::play(&arguments) {
         return;
     }
-    let stage = Arc::new(stage::Stage::new());
+    let options = Arguments::from_args();
+    let stage = Arc::new(stage::Stage::new(options.ignored));
     let mut trials = walk::trials(&stage);
     trials.extend(power::trials(&stage));
-    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
-    let sound = stage.tally.print();
+    trials.extend(crowd::trials(&stage));
+    let conclusion = libtest_mimic::run(&options, trials);
+    let sound = stage.tallies.print();
     drop(stage);
     if !sound {
         std::process::exit(101);

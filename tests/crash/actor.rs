@@ -2,18 +2,29 @@
 //!
 //! `--act NAME MODULE` does an operation through the C functions. It says `ack …`
 //! when the module says that it is done, or `refused CKR_…`. `--look MODULE` says
-//! what is in the token directory, `--prepare MODULE` fills one.
+//! what is in the token directory (`--officer`: tries the SO's PIN; `--check`: opens
+//! every record), `--prepare MODULE` fills one, `--work …` is one of a
+//! crowd.
 
+use crate::board::Board;
 use crate::common::*;
 use crate::operations::{
     BYSTANDER, Caller, Deed, FAULTY, LABEL, NEW_PIN, NEW_SO_PIN, OPERATIONS, VICTIM, key, mac,
     new_key, text,
 };
+use crate::worker;
 use cryptoki_sys::*;
 use libloading::os::unix::Library;
+use signet_pkcs11::clock::SystemClock;
+use signet_pkcs11::entropy::OsEntropy;
+use signet_pkcs11::secret::Pin;
+use signet_pkcs11::store::DirectoryPlace;
+use signet_pkcs11::token::{Settings, Surroundings, Token};
+use signet_pkcs11::types::{SlotId, UserType};
 use std::ffi::{CString, c_char, c_int, c_long};
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Plays the part that the arguments name; false when they name none.
 pub fn play(arguments: &[String]) -> bool {
@@ -21,7 +32,19 @@ pub fn play(arguments: &[String]) -> bool {
     match arguments[..] {
         ["--act", name, module] => act(name, &Module::load(Path::new(module))),
         ["--look", module, ref flags @ ..] => {
-            look(&Module::load(Path::new(module)), flags.contains(&"--officer"));
+            let known = look(&Module::load(Path::new(module)), flags.contains(&"--officer"));
+            if flags.contains(&"--check") {
+                known.into_iter().for_each(|(slot, pin)| check(slot, pin));
+            }
+        }
+        ["--work", number, crowd, board, module] => {
+            let numbers = [number, crowd].map(|text| text.parse().expect("a number"));
+            worker::work(
+                &Module::load(Path::new(module)),
+                Board::open(Path::new(board)),
+                numbers[0],
+                numbers[1],
+            );
         }
         ["--prepare", module] => prepare(&Module::load(Path::new(module))),
         _ => return false,
@@ -126,8 +149,10 @@ fn prepare(module: &Module) {
     module.finalize().expect("C_Finalize");
 }
 
-/// Says what there is, in lines. What is drawn at random stands in `<…>`.
-fn look(module: &Module, officer: bool) {
+/// Says what there is, in lines. What is drawn at random stands in `<…>`. The slots
+/// whose user could log in, and the PIN.
+fn look(module: &Module, officer: bool) -> Vec<(CK_SLOT_ID, &'static str)> {
+    let mut known = Vec::new();
     module.initialize().expect("C_Initialize");
     for slot in module.slots(true).expect("C_GetSlotList") {
         let info = module.token_info(slot).expect("C_GetTokenInfo");
@@ -151,6 +176,7 @@ fn look(module: &Module, officer: bool) {
         }
         let pin = login(&s, CKU_USER, [USER_PIN, NEW_PIN]).expect("the flag says that it is set");
         say(&format!("the user's PIN is {pin}"));
+        known.push((slot, pin));
         look_at_objects(&s);
         // And it goes on.
         let probe = new_key("probe").with(CKA_VALUE_LEN, 32 as CK_ULONG);
@@ -159,6 +185,20 @@ fn look(module: &Module, officer: bool) {
         s.destroy(probe).expect("C_DestroyObject");
     }
     module.finalize().expect("C_Finalize");
+    known
+}
+
+/// Holds every record against its seal, and all of them against the sealed set.
+fn check(slot: CK_SLOT_ID, pin: &str) {
+    let tokens = std::env::var_os("SIGNET_TOKENDIR").expect("it is set");
+    let entropy = Arc::new(OsEntropy);
+    let place = DirectoryPlace::new(tokens, entropy.clone());
+    let surroundings = Surroundings { entropy, clock: Arc::new(SystemClock) };
+    let slot = SlotId::from_number(slot).expect("a number of a slot");
+    let token = Token::open(&place, slot, &surroundings, Settings::default()).expect("it opens");
+    token.login(UserType::User, &Pin::copied(pin.as_bytes())).expect("the PIN was right");
+    let findings = token.check().expect("it can be read");
+    assert!(findings.is_empty(), "{findings:?}");
 }
 
 /// Logs in with the one of the PINs that is right; `None` when none is set.
@@ -182,7 +222,10 @@ fn look_at_objects(s: &Session<'_>) {
         lines.push(if s.number(object, CKA_CLASS) == CKO_SECRET_KEY {
             let flags = [CKA_SIGN, CKA_VERIFY, CKA_SENSITIVE, CKA_EXTRACTABLE, CKA_LOCAL]
                 .map(|attribute| s.flag(object, attribute));
-            let mac = mac(s, object).expect("C_Sign");
+            let mac = match mac(s, object) {
+                Err(Ckr(CKR_KEY_FUNCTION_NOT_PERMITTED)) if !flags[0] => "may not sign".into(),
+                mac => mac.expect("C_Sign"),
+            };
             let named = s.find(&template![CKA_LABEL => &*label, CKA_UNIQUE_ID => &*id]);
             assert_eq!(named.expect("C_FindObjects"), [object], "found by label and unique id");
             format!("key {label} {:?} {flags:?} <{id}> <{mac}>", get(CKA_ID))

@@ -33,7 +33,7 @@ pub fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
 /// Cuts the power after every call, in several ways; the same image only once.
 fn cut(stage: &Stage, row: &Operation, all: bool) -> Faults {
     stage.rehearsal(row, |rehearsal| {
-        let mut faults = Faults::new();
+        let (mut faults, tally) = (Faults::new(), &stage.tallies.power_cut);
         let seeds = if all { 8 } else { 1 };
         let mut seen = HashSet::new();
         each_state(rehearsal, true, |disk, position, ack| {
@@ -49,13 +49,13 @@ fn cut(stage: &Stage, row: &Operation, all: bool) -> Faults {
                 if !seen.insert(hasher.finish()) {
                     continue;
                 }
-                one_more(&stage.tally.points);
+                one_more(&tally.points);
                 if ack {
-                    one_more(&stage.tally.acknowledged);
+                    one_more(&tally.acknowledged);
                 }
                 if let Err(fault) = look_at(stage, row, rehearsal, &image, ack) {
                     tell(
-                        stage,
+                        tally,
                         &mut faults,
                         &format!("cut after {position}, {left:?} left"),
                         fault,

@@ -1,11 +1,12 @@
 //! Token directories to ruin, and the processes that do it.
 
+use crate::board::Board;
 use crate::common::signet_module;
 use crate::compiler;
 use crate::disk::Disk;
 use crate::judge::{Fault, State};
 use crate::operations::{Deed, Operation, Scene};
-use crate::tally::Tally;
+use crate::tally::Tallies;
 use crate::trace::{self, Event, What};
 use std::collections::HashMap;
 use std::fs;
@@ -78,6 +79,15 @@ impl Folder {
         Self { _guard: guard, place }
     }
 
+    /// Where the processes of a crowd say how far they are.
+    pub fn board_path(&self) -> PathBuf {
+        self.place.with_file_name("board")
+    }
+
+    pub fn board(&self) -> Board {
+        Board::open(&self.board_path())
+    }
+
     /// The same files once more.
     pub fn again(&self) -> Self {
         let copy = Self::new();
@@ -145,19 +155,22 @@ impl Said {
 /// What all trials share.
 pub struct Stage {
     directory: TempDir,
+    /// Whether every record is opened after each point.
+    long: bool,
     scenes: HashMap<Scene, OnceLock<Folder>>,
     rehearsals: Mutex<HashMap<&'static str, Arc<OnceLock<Rehearsal>>>>,
-    pub tally: Tally,
+    pub tallies: Tallies,
 }
 
 impl Stage {
-    pub fn new() -> Self {
+    pub fn new(long: bool) -> Self {
         let scenes = [Scene::Nothing, Scene::Token, Scene::Killed];
         Self {
             directory: tempfile::tempdir().unwrap(),
+            long,
             scenes: scenes.map(|scene| (scene, OnceLock::new())).into(),
             rehearsals: Mutex::default(),
-            tally: Tally::default(),
+            tallies: Tallies::default(),
         }
     }
 
@@ -234,12 +247,39 @@ impl Stage {
         if row.officer {
             command.arg("--officer");
         }
+        if self.long {
+            command.arg("--check");
+        }
         let said = Said::of(&command.output().unwrap());
         if said.succeeded {
             Ok(State::new(said.lines))
         } else {
             Err(format!("{}{}", said.errors, said.end))
         }
+    }
+
+    /// A token to work on.
+    pub fn token(&self) -> Folder {
+        self.scene(Scene::Token).again()
+    }
+
+    /// A process of a crowd, with nothing between it and the disk.
+    pub fn worker(&self, folder: &Folder, number: usize, crowd: usize) -> Command {
+        let (number, crowd) = (number.to_string(), crowd.to_string());
+        let board = folder.board_path();
+        let part = ["--work", &number, &crowd, board.to_str().unwrap()];
+        let mut command = self.other(&folder.place, &part);
+        command
+            .env_remove("LD_PRELOAD")
+            .env_remove("CRASH_BELOW")
+            // Logins that come while the PIN is changed may be wrong once.
+            .env("SIGNET_PIN_MAX_ATTEMPTS", "100");
+        command
+    }
+
+    /// What is in a crowd's token.
+    pub fn look_at_all(&self, folder: &Folder) -> Said {
+        Said::of(&self.other(&folder.place, &["--look"]).arg("--check").output().unwrap())
     }
 
     /// The directory that an operation begins with.

@@ -4,7 +4,7 @@ use crate::common::signet_module;
 use crate::judge::{Fault, judge};
 use crate::operations::{Deed, FAULTY, OPERATIONS, Operation};
 use crate::stage::{Plan, Rehearsal, Said, Stage};
-use crate::tally::one_more;
+use crate::tally::{Tally, one_more};
 use crate::trace::What;
 use libtest_mimic::{Failed, Trial};
 use nix::libc::{EACCES, EIO, ENOSPC, EROFS};
@@ -94,28 +94,34 @@ fn call(rehearsal: &Rehearsal, ordinal: u64) -> String {
 }
 
 /// One point: the operation, disturbed, and what is there afterwards.
-fn point(stage: &Stage, row: &Operation, rehearsal: &Rehearsal, plan: Plan) -> Result<Said, Fault> {
+fn point(
+    stage: &Stage,
+    tally: &Tally,
+    row: &Operation,
+    rehearsal: &Rehearsal,
+    plan: Plan,
+) -> Result<Said, Fault> {
     let folder = rehearsal.scene.again();
     let said = stage.act(row, &folder.place, Some(plan), None);
-    one_more(&stage.tally.points);
+    one_more(&tally.points);
     let ack = said.after("ack");
     if ack.is_some() {
-        one_more(&stage.tally.acknowledged);
+        one_more(&tally.acknowledged);
     }
     let seen = stage.look(row, &folder.place).map_err(Fault::Torn)?;
     let done = judge(&rehearsal.before, &rehearsal.after, ack, &seen)?;
     if done && !said.killed && ack.is_none() && rehearsal.changes() {
-        one_more(&stage.tally.done_yet_refused);
+        one_more(&tally.done_yet_refused);
     }
     Ok(said)
 }
 
 /// Puts a fault into the table and into words.
-pub fn tell(stage: &Stage, faults: &mut Faults, at: &str, fault: Fault) {
+pub fn tell(tally: &Tally, faults: &mut Faults, at: &str, fault: Fault) {
     let (number, text) = match fault {
-        Fault::Lost(text) => (&stage.tally.lost, format!("lost: {text}")),
-        Fault::Torn(text) => (&stage.tally.torn, format!("torn: {text}")),
-        Fault::Unexpected(text) => (&stage.tally.unexpected, format!("unexpected: {text}")),
+        Fault::Lost(text) => (&tally.lost, format!("lost: {text}")),
+        Fault::Torn(text) => (&tally.torn, format!("torn: {text}")),
+        Fault::Unexpected(text) => (&tally.unexpected, format!("unexpected: {text}")),
     };
     one_more(number);
     faults.push(format!("{at}: {text}"));
@@ -124,7 +130,7 @@ pub fn tell(stage: &Stage, faults: &mut Faults, at: &str, fault: Fault) {
 /// Dies in place of every call, and in the middle of writes.
 fn killed(stage: &Stage, row: &Operation, all: bool) -> Faults {
     stage.rehearsal(row, |rehearsal| {
-        let mut faults = Faults::new();
+        let (mut faults, tally) = (Faults::new(), &stage.tallies.killed);
         let writes = rehearsal.events.iter().filter(|event| {
             event.ordinal > 0 && matches!(&event.deed, What::Write { data, .. } if data.len() > 1)
         });
@@ -135,13 +141,13 @@ fn killed(stage: &Stage, row: &Operation, all: bool) -> Faults {
         for plan in kills.chain(torn) {
             let (Plan::Kill(at) | Plan::Tear(at)) = plan else { continue };
             let at = format!("{plan} ({})", call(rehearsal, at));
-            match point(stage, row, rehearsal, plan) {
+            match point(stage, tally, row, rehearsal, plan) {
                 // Calls may come in another number each time: one died too late.
                 Ok(said) if said.killed || said.after("ack").is_some() => {}
                 Ok(said) => {
-                    tell(stage, &mut faults, &at, said.unexpected());
+                    tell(tally, &mut faults, &at, said.unexpected());
                 }
-                Err(fault) => tell(stage, &mut faults, &at, fault),
+                Err(fault) => tell(tally, &mut faults, &at, fault),
             }
         }
         faults
@@ -151,15 +157,15 @@ fn killed(stage: &Stage, row: &Operation, all: bool) -> Faults {
 /// Meets a full, broken, read-only or forbidden disk, for one call or from then on.
 fn failed(stage: &Stage, row: &Operation, all: bool) -> Faults {
     stage.rehearsal(row, |rehearsal| {
-        let mut faults = Faults::new();
+        let (mut faults, tally) = (Faults::new(), &stage.tallies.failed);
         for &(errno, named) in FAILURES {
             for ordinal in stride(rehearsal.calls, (!all).then_some(2)) {
                 for plan in [Plan::Once(ordinal, errno), Plan::From(ordinal, errno)] {
                     let at = format!("{plan} ({})", call(rehearsal, ordinal));
-                    let outcome = point(stage, row, rehearsal, plan)
+                    let outcome = point(stage, tally, row, rehearsal, plan)
                         .and_then(|said| explained(row, &said, &named));
                     if let Err(fault) = outcome {
-                        tell(stage, &mut faults, &at, fault);
+                        tell(tally, &mut faults, &at, fault);
                     }
                 }
             }
