@@ -55,6 +55,17 @@ impl ObjectEntry {
         }
     }
 
+    /// Takes what a search has opened, if it is needed; whether it was.
+    fn is_opened_by(&self, key: Arc<PreparedKey>) -> bool {
+        let Home::Token { opened, .. } = &self.home else { return false };
+        let is_current = |key: &PreparedKey| key.live().is_some_and(|live| live.is_current());
+        let needed = !opened.load().as_ref().is_some_and(|now| is_current(now));
+        if needed {
+            opened.store(Some(key));
+        }
+        needed
+    }
+
     /// Whether it must be put into the queue now: it was not there yet.
     pub fn enters_queue(&self) -> bool {
         match &self.home {
@@ -151,13 +162,7 @@ impl Module {
                 return Err(Error::SessionReadOnly);
             }
             let live = session.token.insert(session.principal(), action, object)?;
-            let unique_id = live.object().unique_id().to_owned();
-            let key = Arc::new(PreparedKey::of_token(live));
-            let (found, mut state) = (Found { unique_id, is_private: private }, slot.state.lock());
-            let new = self.token_handle(&slot, &mut state, found, Some(key))?;
-            drop(state);
-            self.open_objects.note(&self.objects, new);
-            return Ok(new);
+            return self.token_handle(&slot, &mut slot.state.lock(), Found::of(live));
         }
         let mut state = slot.state.lock();
         // Logout destroys under this lock what needed the login: nobody makes more of
@@ -180,10 +185,17 @@ impl Module {
         slot: &Slot,
         state: &mut SlotState,
         found: Found,
-        opened: Option<Arc<PreparedKey>>,
     ) -> Result<ObjectHandle> {
-        if let Some(known) = state.token_objects.get(&*found.unique_id) {
-            return Ok(*known);
+        // Not what a logout meanwhile has taken away.
+        let opened = found.opened.filter(|live| live.is_current());
+        let opened = opened.map(|live| Arc::new(PreparedKey::of_token(live)));
+        let is_open = opened.is_some();
+        if let Some(&known) = state.token_objects.get(&*found.unique_id) {
+            let entry = self.objects.get(known.0);
+            if entry.zip(opened).is_some_and(|(entry, opened)| entry.is_opened_by(opened)) {
+                self.open_objects.note(&self.objects, known);
+            }
+            return Ok(known);
         }
         let unique_id: Arc<str> = found.unique_id.into();
         let home = Home::Token {
@@ -195,6 +207,9 @@ impl Module {
         let entry = ObjectEntry { slot: slot.id, private: found.is_private, home };
         let new = ObjectHandle(self.objects.insert(entry).ok_or(Error::HostMemory)?);
         state.token_objects.insert(unique_id, new);
+        if is_open {
+            self.open_objects.note(&self.objects, new);
+        }
         Ok(new)
     }
 
@@ -211,7 +226,7 @@ impl Module {
         let mut state = slot.state.lock();
         let principal = session.principal();
         for found in found.filter(|found| found.is_visible_to(principal)) {
-            given.push(self.token_handle(slot, &mut state, found, None)?);
+            given.push(self.token_handle(slot, &mut state, found)?);
         }
         Ok(())
     }

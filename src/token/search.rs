@@ -5,13 +5,14 @@
 //! destroyed while it is under way may or may not be found (PKCS#11 v3.2
 //! §5.7.7); everything else that matches is found once.
 
+use super::live::Stamp;
 use super::objects::{INDEXED, kind_of, open, tag, visible_kinds};
 use super::record::{PRIVATE, PUBLIC};
 use super::{LiveObject, Token};
 use crate::error::{Error, Result};
 use crate::object::query::Query;
 use crate::policy::{Action, Principal, Resource, authorize};
-use crate::store::{Cursor, Kind, Record};
+use crate::store::{Cursor, Kind, Record, RecordId};
 use crate::types::AttributeType;
 use crate::vault::Vault;
 use std::sync::Arc;
@@ -38,15 +39,33 @@ enum Stage {
 }
 
 /// An object that was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Found {
     /// Its unique id.
     pub unique_id: String,
     /// Whether it is private.
     pub is_private: bool,
+    /// The object, if it is the only one of its page and was opened to see whether it
+    /// is asked for: whoever looks for one key uses it next.
+    pub opened: Option<Arc<LiveObject>>,
+}
+
+/// The same object, opened or not.
+impl PartialEq for Found {
+    fn eq(&self, other: &Self) -> bool {
+        self.unique_id == other.unique_id && self.is_private == other.is_private
+    }
 }
 
 impl Found {
+    /// What is found of an open object.
+    #[must_use]
+    pub fn of(live: Arc<LiveObject>) -> Self {
+        let object = live.object();
+        let (unique_id, is_private) = (object.unique_id().to_owned(), object.is_private());
+        Self { unique_id, is_private, opened: Some(live) }
+    }
+
     /// Whether `principal` may see it.
     #[must_use]
     pub fn is_visible_to(&self, principal: Principal) -> bool {
@@ -104,15 +123,25 @@ impl Token {
         Ok(Vec::new())
     }
 
+    /// Keeps what was opened as far as it is worth it, and as far as it is still what
+    /// the store has.
+    fn with_the_only_one_kept(&self, mut found: Vec<Found>, stamp: Stamp) -> Vec<Found> {
+        let is_alone = found.len() == 1;
+        for found in &mut found {
+            let opened = found.opened.take().filter(|_| is_alone);
+            found.opened = opened.and_then(|live| {
+                let id = RecordId::new(&found.unique_id)?;
+                self.registry.lock().keep(id, &live, stamp)
+            });
+        }
+        found
+    }
+
     fn find_named(&self, principal: Principal, query: &Query) -> Result<Vec<Found>> {
         let id = query.wanted(AttributeType::UniqueId).unwrap_or_default();
         let id = std::str::from_utf8(id).unwrap_or_default();
         let live = self.get(principal, id)?.filter(|live| matches(principal, query, live));
-        let found = live.map(|live| Found {
-            unique_id: live.object().unique_id().to_owned(),
-            is_private: live.object().is_private(),
-        });
-        Ok(found.into_iter().collect())
+        Ok(live.map(Found::of).into_iter().collect())
     }
 
     /// What one page holds, looked for once more when the root key, and with it every
@@ -128,6 +157,7 @@ impl Token {
             let stamp = self.registry.lock().stamp();
             let vault = self.vault_of(principal)?;
             let page = self.find_page(principal, vault.as_deref(), query, kind, after);
+            let page = page.map(|(found, next)| (self.with_the_only_one_kept(found, stamp), next));
             if vault.is_none() {
                 return page;
             }
@@ -162,40 +192,42 @@ impl Token {
         let page = self.store.find(kind, &tags, after, PAGE)?;
         let mut found = Vec::new();
         for record in &page.records {
-            if self.fits(principal, query, record, vault)? {
-                let unique_id = record.id.as_str().to_owned();
-                found.push(Found { unique_id, is_private: kind == PRIVATE });
-            }
+            found.extend(self.judged(principal, query, record, vault)?);
         }
         let next = page.next.map(|cursor| Stage::Of(kind, Some(cursor)));
         Ok((found, next.or(after_this)))
     }
 
-    /// Whether a record that bears the query's tags is asked for. No seal protects
+    /// What is found by a record that bears the query's tags. No seal protects
     /// the look-up columns, so one that is asked for by label or id is opened: who
     /// edits the file must not make a program use another key than it named.
-    fn fits(
+    fn judged(
         &self,
         principal: Principal,
         query: &Query,
         record: &Record,
         vault: Option<&Vault>,
-    ) -> Result<bool> {
+    ) -> Result<Option<Found>> {
+        let unopened = || Found {
+            unique_id: record.id.as_str().to_owned(),
+            is_private: record.kind == PRIVATE,
+            opened: None,
+        };
         let is_indexed = query.needs_only(INDEXED.iter().map(|(attribute, _)| *attribute));
         let names = [AttributeType::Label, AttributeType::Id];
         if is_indexed && names.iter().all(|name| query.wanted(*name).is_none()) {
-            return Ok(true);
+            return Ok(Some(unopened()));
         }
         let known = self.registry.lock().get(record.kind, &record.id);
         let known = known.filter(|live| {
             live.version == record.version && (live.is_complete() || vault.is_none())
         });
         let Ok(live) = known.map_or_else(|| open(record, vault).map(Arc::new), Ok) else {
-            return Ok(is_indexed);
+            return Ok(is_indexed.then(unopened));
         };
         match matches(principal, query, &live) {
             false if is_indexed => Err(Error::RecordDamaged(record.id.as_str().to_owned())),
-            fits => Ok(fits),
+            fits => Ok(fits.then(|| Found::of(live))),
         }
     }
 }

@@ -8,6 +8,7 @@ mod objects;
 mod read_only;
 mod renewal;
 mod rotation;
+mod scale;
 mod searching;
 mod secrecy;
 mod wrapped;

@@ -12,9 +12,17 @@ use std::sync::atomic::AtomicBool;
 type Step = Box<dyn FnOnce() + Send>;
 type EveryTime = Box<dyn FnMut() + Send>;
 
+/// How often the store was read, and how many records it gave.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(in crate::token) struct Reads {
+    pub looks: usize,
+    pub records: usize,
+}
+
 /// Passes everything on.
 pub(in crate::token) struct Wrapped {
     store: Arc<dyn Store>,
+    reads: Mutex<Reads>,
     /// Run once, after the next look-up of a record outside a commit.
     after_get: Mutex<Option<Step>>,
     /// Run once, after the next commit.
@@ -38,6 +46,7 @@ impl WrappedPlace {
         let place = world.other_place();
         let store = Wrapped {
             store: place.open(SLOT.number()).unwrap(),
+            reads: Mutex::default(),
             after_get: Mutex::default(),
             after_write: Mutex::default(),
             after_find: Mutex::default(),
@@ -65,6 +74,17 @@ impl Wrapped {
 
     pub fn after_find(&self, kind: Kind, step: impl FnMut() + Send + 'static) {
         *self.after_find.lock() = Some((kind, Box::new(step)));
+    }
+
+    /// What was read since this was last asked.
+    pub fn reads(&self) -> Reads {
+        std::mem::take(&mut self.reads.lock())
+    }
+
+    fn count(&self, records: usize) {
+        let mut reads = self.reads.lock();
+        reads.looks += 1;
+        reads.records += records;
     }
 
     pub fn make_read_only(&self) {
@@ -119,6 +139,7 @@ impl Place for WrappedPlace {
 impl Reader for Wrapped {
     fn get(&self, kind: Kind, id: &RecordId) -> Result<Option<Record>> {
         let record = self.store.get(kind, id);
+        self.count(record.iter().flatten().count());
         Self::run(&self.after_get);
         record
     }
@@ -128,6 +149,7 @@ impl Reader for Wrapped {
     }
 
     fn sequence(&self) -> Result<Sequence> {
+        self.count(0);
         self.store.sequence()
     }
 }
@@ -145,6 +167,7 @@ impl Reader for Watched<'_> {
 
     fn find(&self, kind: Kind, tags: &[Tag], after: Option<Cursor>, limit: usize) -> Result<Page> {
         let page = self.state.find(kind, tags, after, limit);
+        self.steps.count(page.as_ref().map_or(0, |page| page.records.len()));
         if let Some((_, step)) = self.steps.after_find.lock().as_mut().filter(|(of, _)| *of == kind)
         {
             step();
@@ -163,6 +186,7 @@ impl Store for Wrapped {
     }
 
     fn changes(&self, since: Sequence) -> Result<Changes> {
+        self.count(0);
         self.store.changes(since)
     }
 
