@@ -23,6 +23,7 @@ mod random;
 mod search;
 mod sessions;
 mod slots;
+mod token_objects;
 
 pub use keys::Signing;
 pub use sessions::SessionInfo;

@@ -162,7 +162,7 @@ impl Module {
                 return Err(Error::SessionReadOnly);
             }
             let live = session.token.insert(session.principal(), action, object)?;
-            return self.token_handle(&slot, &mut slot.state.lock(), Found::of(live));
+            return self.token_handle(session, &slot, &mut slot.state.lock(), Found::of(live));
         }
         let mut state = slot.state.lock();
         // Logout destroys under this lock what needed the login: nobody makes more of
@@ -182,6 +182,7 @@ impl Module {
     /// The handle of a token object, a new one if it has none yet.
     fn token_handle(
         &self,
+        session: &Session,
         slot: &Slot,
         state: &mut SlotState,
         found: Found,
@@ -190,12 +191,15 @@ impl Module {
         let opened = found.opened.filter(|live| live.is_current());
         let opened = opened.map(|live| Arc::new(PreparedKey::of_token(live)));
         let is_open = opened.is_some();
-        if let Some(&known) = state.token_objects.get(&*found.unique_id) {
+        if let Some(known) = state.token_objects.get(&found.unique_id) {
             let entry = self.objects.get(known.0);
             if entry.zip(opened).is_some_and(|(entry, opened)| entry.is_opened_by(opened)) {
                 self.open_objects.note(&self.objects, known);
             }
             return Ok(known);
+        }
+        if state.token_objects.are_many() {
+            self.sweep(session, state);
         }
         let unique_id: Arc<str> = found.unique_id.into();
         let home = Home::Token {
@@ -226,7 +230,7 @@ impl Module {
         let mut state = slot.state.lock();
         let principal = session.principal();
         for found in found.filter(|found| found.is_visible_to(principal)) {
-            given.push(self.token_handle(slot, &mut state, found)?);
+            given.push(self.token_handle(session, slot, &mut state, found)?);
         }
         Ok(())
     }
@@ -287,12 +291,26 @@ impl Module {
         let slot = self.slot_of(session)?;
         let mut state = slot.state.lock();
         // After a logout and a login the object may have another handle, which stays.
-        if state.token_objects.get(unique_id) == Some(&handle) {
-            state.token_objects.remove(unique_id);
-        }
+        state.token_objects.remove(unique_id, handle);
         self.objects.remove(handle.0);
         self.end_operations(&state, |mac| mac.key() == handle);
         Ok(())
+    }
+
+    /// Forgets the handles of token objects that other processes have destroyed.
+    fn sweep(&self, session: &Session, state: &mut SlotState) {
+        let is_private = |handle: ObjectHandle| {
+            self.objects.get(handle.0).is_some_and(|entry| entry.is_private())
+        };
+        // When the store cannot be read, whoever needs an object is told so.
+        let gone = state.token_objects.sweep(&session.token, is_private).unwrap_or_default();
+        for handle in &gone {
+            self.objects.remove(handle.0);
+        }
+        if !gone.is_empty() {
+            let gone: BTreeSet<_> = gone.into_iter().collect();
+            self.end_operations(state, |mac| gone.contains(&mac.key()));
+        }
     }
 
     /// Reads attributes (`C_GetAttributeValue`): one answer for each.

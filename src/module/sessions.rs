@@ -196,7 +196,7 @@ impl Module {
     /// and ends operations with keys that needed the login.
     fn forget_login(&self, state: &mut SlotState) {
         self.destroy_session_objects(state, |entry| entry.is_private());
-        state.token_objects.retain(|_, handle| match self.objects.get(handle.0) {
+        state.token_objects.retain(|handle| match self.objects.get(handle.0) {
             Some(entry) if !entry.is_private() => {
                 // Its value and its states go with the login.
                 entry.close();

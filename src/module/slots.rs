@@ -1,6 +1,7 @@
 //! Slots and tokens: PKCS#11 v3.2 §5.5.
 
 use super::Module;
+use super::token_objects::TokenObjects;
 use crate::error::{Error, Result};
 use crate::object::Object;
 use crate::secret::Pin;
@@ -8,7 +9,7 @@ use crate::store::Presence;
 use crate::token::{Info, NewToken, Token};
 use crate::types::{ObjectHandle, SessionHandle, SlotId};
 use parking_lot::Mutex;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A place for a token, and what this application has open there.
@@ -26,7 +27,7 @@ pub(super) struct SlotState {
     /// Held while there are sessions, so that nobody initialises the token.
     pub presence: Option<Box<dyn Presence>>,
     /// The handles of token objects that this application has seen.
-    pub token_objects: HashMap<Arc<str>, ObjectHandle>,
+    pub token_objects: TokenObjects,
     /// The handles of session objects.
     pub session_objects: BTreeSet<ObjectHandle>,
 }
@@ -233,7 +234,7 @@ impl Module {
     }
 
     fn forget_token_objects(&self, state: &mut SlotState) {
-        for (_, handle) in state.token_objects.drain() {
+        for handle in state.token_objects.drain() {
             self.objects.remove(handle.0);
         }
     }

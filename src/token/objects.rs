@@ -7,11 +7,12 @@ use crate::error::{Error, Result};
 use crate::object::{Object, codec};
 use crate::policy::{Action, Principal, Resource, authorize};
 use crate::secret::SecretBytes;
-use crate::store::{Change, Kind, Reader, Record, RecordId, Tag};
+use crate::store::{Change, Changes, Kind, Reader, Record, RecordId, Sequence, Tag};
 use crate::types::{AttributeType, ObjectClass};
 use crate::vault::{Place, Vault, public_tag};
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// The attributes that the store can look up, the most telling first. The
@@ -117,6 +118,35 @@ impl Token {
             }
         }
         Ok(None)
+    }
+
+    /// Which of these objects, by unique id and whether they are private, the token has
+    /// no more, if it had them at the commit `since`; and the commit up to which that
+    /// was found out. Reads as much as has changed, or about every one of them when
+    /// that was too much or too long ago.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub fn gone_since<'o>(
+        &self,
+        since: Sequence,
+        objects: impl Iterator<Item = (&'o str, bool)>,
+    ) -> Result<(Vec<&'o str>, Sequence)> {
+        let (changed, now) = match self.store.changes(since)? {
+            Changes::Everything { now } => (None, now),
+            Changes::Records { records, now } => {
+                (Some(records.into_iter().collect::<HashSet<_>>()), now)
+            }
+        };
+        let mut gone = Vec::new();
+        for (unique_id, is_private) in objects {
+            let key = (kind_of(is_private), record_id(unique_id)?);
+            let asked = changed.as_ref().is_none_or(|changed| changed.contains(&key));
+            if asked && self.store.get(key.0, &key.1)?.is_none() {
+                gone.push(unique_id);
+            }
+        }
+        Ok((gone, now))
     }
 
     /// The record as an object, if there is one, opened as far as `principal` can.

@@ -1,6 +1,7 @@
 //! Searches that are given in portions, and what happens between them.
 
 use super::*;
+use crate::module::token_objects::TokenObjects;
 use crate::types::AttributeType as A;
 use std::collections::BTreeSet;
 
@@ -66,7 +67,14 @@ fn a_search_makes_handles_only_of_what_is_asked_for() {
     filled(&ready_on(&place), MANY);
     let module = module_on(&place);
     let session = user_session(&module);
-    let handles = || module.slot(SLOT).unwrap().state.lock().token_objects.len();
+    let handles = || {
+        let mut count = 0;
+        module.slot(SLOT).unwrap().state.lock().token_objects.retain(|_| {
+            count += 1;
+            true
+        });
+        count
+    };
     module.find_objects_init(session, &[]).unwrap();
     assert_eq!(handles(), 0);
     module.find_objects(session, 10).unwrap();
@@ -202,4 +210,41 @@ fn what_was_found_before_a_failure_is_given_before_it() {
         assert_eq!(failure, Error::TokenNotPresent(SLOT));
     }
     module.find_objects_final(session).unwrap();
+}
+
+/// One that nobody asks for any more must not stay for ever.
+#[test]
+fn handles_of_what_others_have_destroyed_are_forgotten() {
+    const KEPT: usize = 10;
+    let place = place();
+    let module = ready_on(&place);
+    let count = TokenObjects::SWEEP_MIN - 1;
+    let session = filled(&module, count);
+    let handles = found(&module, session, &[]);
+    let (kept, gone) = handles.split_at(KEPT);
+    let kept_ids: Vec<_> =
+        kept.iter().map(|object| read(&module, session, *object, A::UniqueId).unwrap()).collect();
+    let store = place.open(SLOT.number()).unwrap();
+    let mut changes = Vec::new();
+    for kind in [3, 4] {
+        crate::store::for_each(&*store, crate::store::Kind(kind), &[], |record| {
+            if !kept_ids.iter().any(|id| id == record.id.as_str().as_bytes()) {
+                let (kind, id, expected) = (record.kind, record.id.clone(), record.version);
+                changes.push(crate::store::Change::Remove { kind, id, expected });
+            }
+            Ok(())
+        })
+        .unwrap();
+    }
+    assert_eq!(changes.len(), gone.len());
+    store.write(&mut |_| Ok(changes.clone())).unwrap();
+
+    let known = || handles.iter().filter(|handle| module.objects.get(handle.0).is_some()).count();
+    data(&module, session, 0, &[(A::Token, TRUE)]);
+    assert_eq!(known(), count, "not yet many");
+    data(&module, session, 1, &[(A::Token, TRUE)]);
+    assert_eq!(known(), KEPT);
+    for object in kept {
+        read(&module, session, *object, A::Label).unwrap();
+    }
 }
