@@ -226,6 +226,7 @@ impl Token {
         live: &LiveObject,
         change: &mut dyn FnMut(&LiveObject, Option<&Vault>) -> Result<Change>,
     ) -> Result<Option<()>> {
+        self.refresh()?;
         authorize(principal, action, Resource::Object(live.object()))?;
         self.require_writable()?;
         let id = record_id(live.object().unique_id())?;
