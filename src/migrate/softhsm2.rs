@@ -11,8 +11,8 @@
 //!
 //! Either holds objects as maps from `CK_ATTRIBUTE_TYPE` to a flag, a number, bytes, a
 //! set of mechanisms, or a template. Those of the token itself are SoftHSM2's own
-//! ([`TOKEN_LABEL`] and what follows it): label, serial, flags, and the token's key
-//! encrypted under each PIN ([`pin`] says how). The byte strings of an object with
+//! (`0x80005349` and what follows it): label, serial, flags, and the token's key
+//! encrypted under each PIN (`pin.rs` says how). The byte strings of an object with
 //! `CKA_PRIVATE` are encrypted under the token's key one by one, dates excepted; the
 //! rest, and public objects with their values, stand in the clear. Nothing is
 //! authenticated: the only witness of a value is its `CKA_CHECK_VALUE`.
