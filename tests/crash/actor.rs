@@ -9,7 +9,7 @@
 use crate::board::Board;
 use crate::common::*;
 use crate::operations::{
-    BYSTANDER, Caller, Deed, FAULTY, LABEL, NEW_PIN, NEW_SO_PIN, OPERATIONS, VICTIM, key, mac,
+    BYSTANDER, Caller, Deed, FAULTY, LABEL, NEW_PIN, NEW_SO_PIN, OLD, OPERATIONS, VICTIM, key, mac,
     new_key, text,
 };
 use crate::worker;
@@ -166,7 +166,8 @@ fn look(module: &Module, officer: bool) -> Vec<(CK_SLOT_ID, &'static str)> {
         assert_eq!(info.flags & (CKF_USER_PIN_LOCKED | CKF_SO_PIN_LOCKED), 0, "locked");
         let s = Session::open(module, slot, RW).expect("C_OpenSession");
         if officer {
-            let pin = login(&s, CKU_SO, [SO_PIN, NEW_SO_PIN]).expect("a token has an SO PIN");
+            let pin =
+                login(&s, CKU_SO, [SO_PIN, NEW_SO_PIN, OLD.1]).expect("a token has an SO PIN");
             say(&format!("the SO's PIN is {pin}"));
             s.logout().expect("C_Logout");
         }
@@ -174,7 +175,8 @@ fn look(module: &Module, officer: bool) -> Vec<(CK_SLOT_ID, &'static str)> {
             say("no user PIN");
             continue;
         }
-        let pin = login(&s, CKU_USER, [USER_PIN, NEW_PIN]).expect("the flag says that it is set");
+        let pin =
+            login(&s, CKU_USER, [USER_PIN, NEW_PIN, OLD.2]).expect("the flag says that it is set");
         say(&format!("the user's PIN is {pin}"));
         known.push((slot, pin));
         look_at_objects(&s);
@@ -202,7 +204,7 @@ fn check(slot: CK_SLOT_ID, pin: &str) {
 }
 
 /// Logs in with the one of the PINs that is right; `None` when none is set.
-fn login(s: &Session<'_>, user: CK_USER_TYPE, pins: [&'static str; 2]) -> Option<&'static str> {
+fn login(s: &Session<'_>, user: CK_USER_TYPE, pins: [&'static str; 3]) -> Option<&'static str> {
     for pin in pins {
         match s.login(user, pin) {
             Ok(()) => return Some(pin),
@@ -211,7 +213,7 @@ fn login(s: &Session<'_>, user: CK_USER_TYPE, pins: [&'static str; 2]) -> Option
             Err(other) => panic!("C_Login: {other:?}"),
         }
     }
-    panic!("neither PIN is right")
+    panic!("none of the PINs is right")
 }
 
 fn look_at_objects(s: &Session<'_>) {

@@ -9,6 +9,8 @@ pub const LABEL: &str = "demo";
 pub const NEW_PIN: &str = "user-9876";
 /// The PIN that operations change the SO's into.
 pub const NEW_SO_PIN: &str = "officer-9876";
+/// The label and the PINs of the old token.
+pub const OLD: (&str, &str, &str) = ("fixture-1", "87654321", "1234");
 /// The label of the key that operations change, copy or destroy.
 pub const VICTIM: &str = "victim";
 /// The label of the key that they must leave alone.
@@ -23,6 +25,9 @@ pub enum Scene {
     Token,
     /// The same; the last program was killed, so that its log must be recovered.
     Killed,
+    /// A token of schema 1, and with the credentials of that time; see
+    /// `tests/fixtures/store-1`.
+    Old,
 }
 
 /// Who does it.
@@ -159,6 +164,10 @@ pub const OPERATIONS: &[Operation] = &[
             Err(Ckr(CKR_PIN_INCORRECT)) => Ok(String::new()),
             other => other.map(|()| panic!("a wrong PIN was taken")),
         }
+    }),
+    call("C_Login_upgrading", Scene::Old, NOBODY, |c| {
+        let s = Session::open(c.module, slot(c.module, Some(OLD.0))?, RW)?;
+        s.login(CKU_USER, OLD.2).map(|()| String::new())
     }),
     call("C_GenerateKey", Scene::Token, USER, |c| {
         let template = new_key("made").with(CKA_VALUE_LEN, 32 as CK_ULONG);

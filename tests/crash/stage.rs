@@ -164,7 +164,7 @@ pub struct Stage {
 
 impl Stage {
     pub fn new(long: bool) -> Self {
-        let scenes = [Scene::Nothing, Scene::Token, Scene::Killed];
+        let scenes = [Scene::Nothing, Scene::Token, Scene::Killed, Scene::Old];
         Self {
             directory: tempfile::tempdir().unwrap(),
             long,
@@ -287,6 +287,13 @@ impl Stage {
         self.scenes[&scene].get_or_init(|| {
             let folder = Folder::new();
             if scene == Scene::Nothing {
+                return folder;
+            }
+            if scene == Scene::Old {
+                let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store-1");
+                let slot = folder.place.join("tokens/slot-0");
+                make_directory(&slot);
+                copy_files(&fixture.join("slot-0"), &slot);
                 return folder;
             }
             let mut child = self
