@@ -14,7 +14,7 @@ mod client;
 #[path = "../tests/common/paths.rs"]
 mod paths;
 
-use client::{Client, PIN, STEPS, median, timed};
+use client::{Client, NAMES, PIN, median, timed};
 use signet_pkcs11::clock::SystemClock;
 use signet_pkcs11::config::Config;
 use signet_pkcs11::entropy::OsEntropy;
@@ -37,6 +37,9 @@ const SOFTHSM2_MOST: usize = 1_000;
 const ROUNDS: usize = 21;
 /// Keys that are added to each token in the end, by turns.
 const ADDED: usize = 300;
+
+/// Keys that are signed with to see what memory that takes.
+const SIGNED: usize = 20_000;
 
 const PART: &str = "SIGNET_BENCH_PART";
 
@@ -114,27 +117,56 @@ impl Kind<'_> {
     }
 
     fn measure(&self) {
-        let mut rows: Vec<Row> = STEPS.map(|step| Row::new(step, self.sizes)).into();
-        let mut login = Row::new("C_Login without PIN derivation", self.sizes);
+        let row = |name: &str| Row::new(name, self.sizes);
+        let mut start = row("start (C_Initialize to C_OpenSession)");
+        let mut login = row("C_Login, PIN derivation included");
+        let mut cheap_login = row("C_Login without PIN derivation");
+        // SoftHSM2 has no unique ids.
+        let names = if self.unique_ids().exists() { NAMES.len() } else { NAMES.len() - 1 };
+        let mut first_find: Vec<_> =
+            NAMES[..names].iter().map(|(name, _)| row(&format!("first find by {name}"))).collect();
+        let mut same_key = row("find it again");
+        let mut other_keys = row("find others (with one key: the same)");
+        let mut first_sign = row("first sign");
         for round in 0..=ROUNDS {
-            for (column, &size) in self.sizes.iter().enumerate() {
-                let times = self.start("run", size, &[size, round * 1009]);
-                let times = times.split_whitespace().map(|time| time.parse().unwrap());
-                // The first round warms up the files.
-                for (row, time) in rows.iter_mut().zip(times).filter(|_| round > 0) {
-                    row.times[column].push(Duration::from_nanos(time));
+            for (name, find) in first_find.iter_mut().enumerate() {
+                for (column, &size) in self.sizes.iter().enumerate() {
+                    let times = self.start("run", size, &[size, round * 1009, name]);
+                    let times = times.split_whitespace().map(|time| time.parse().unwrap());
+                    let (same, others) = (&mut same_key, &mut other_keys);
+                    let rows = [&mut start, &mut login, &mut *find, same, others, &mut first_sign];
+                    // The first round warms up the files.
+                    for (row, time) in rows.into_iter().zip(times).filter(|_| round > 0) {
+                        row.times[column].push(Duration::from_nanos(time));
+                    }
                 }
             }
         }
-        let mut added = Row::new("C_GenerateKey, durable", self.sizes);
+        let mut added = row("C_GenerateKey, durable");
         self.add_keys(&mut added);
+        let mut rows = vec![start, login];
         if self.name == "Signet" {
-            self.log_in_cheaply(&mut login);
-            rows.insert(2, login);
-            rows.push(sum_of(&rows));
+            self.log_in_cheaply(&mut cheap_login);
+            let to_first_signature = [&rows[0], &cheap_login, &first_find[0], &first_sign];
+            let sum = sum_of("start, login, find by label, first sign", &to_first_signature);
+            rows.extend([cheap_login]);
+            rows.extend(first_find);
+            rows.extend([first_sign, sum]);
+        } else {
+            rows.extend(first_find);
+            rows.push(first_sign);
         }
-        rows.push(added);
+        rows.extend([same_key, other_keys, added]);
         print_table(self.name, self.sizes, &rows);
+        for &size in self.sizes {
+            let sizes = self.start("memory", size, &[SIGNED]);
+            println!(
+                "{size} keys: KiB held when logged in, with a handle of every key, after a \
+                 signature with {} of them: {}",
+                SIGNED.min(size),
+                sizes.trim_end()
+            );
+        }
     }
 
     /// Adds keys to all tokens by turns. Each token has a process, which adds one
@@ -201,7 +233,8 @@ fn play(part: &str, arguments: &[String]) {
             }
             client.stop();
         }
-        "run" => client::run(module, number(2), number(3), unique_ids),
+        "run" => client::run(module, number(2), number(3), number(4), unique_ids),
+        "memory" => client::memory(module, number(2)),
         "add" => {
             let mut client = Client::load(module);
             client.resume();
@@ -230,25 +263,21 @@ fn copy(from: &Path, to: &Path) {
 
 /// One step, with its times at each size.
 struct Row {
-    name: &'static str,
+    name: String,
     times: Vec<Vec<Duration>>,
 }
 
 impl Row {
-    fn new(name: &'static str, sizes: &[usize]) -> Self {
-        Self { name, times: vec![Vec::new(); sizes.len()] }
+    fn new(name: &str, sizes: &[usize]) -> Self {
+        Self { name: name.to_owned(), times: vec![Vec::new(); sizes.len()] }
     }
 }
 
-/// From the start to the first signature, round by round, without PIN derivation.
-fn sum_of(rows: &[Row]) -> Row {
-    let parts = [0, 2, 3, 7].map(|index: usize| &rows[index].times);
-    let sum = |column: usize| {
-        let round = |round: usize| parts.iter().map(|times| times[column][round]).sum();
-        (0..ROUNDS).map(round).collect()
-    };
-    let times = (0..rows[0].times.len()).map(sum).collect();
-    Row { name: "start, login, first find and first sign", times }
+/// The medians of these steps together, as one.
+fn sum_of(name: &str, rows: &[&Row]) -> Row {
+    let sum = |column: usize| rows.iter().map(|row| median(row.times[column].clone())).sum();
+    let times = (0..rows[0].times.len()).map(|column| vec![sum(column)]).collect();
+    Row { name: name.to_owned(), times }
 }
 
 fn mean(times: &[Duration]) -> Duration {
@@ -262,7 +291,7 @@ fn print_table(name: &str, sizes: &[usize], rows: &[Row]) {
     println!();
     for row in rows {
         let medians = row.times.iter().map(|times| median(times.clone()));
-        print_line(row.name, &medians.collect::<Vec<_>>());
+        print_line(&row.name, &medians.collect::<Vec<_>>());
     }
     // A checkpoint comes once in many commits: the median does not show it.
     let added = rows.last().unwrap();

@@ -14,16 +14,9 @@ const SO_PIN: &str = "12345678";
 /// How often a search is repeated, each time for another key.
 const REPEATED: usize = 100;
 
-/// What is measured, in the order in which a client prints it.
-pub const STEPS: [&str; 7] = [
-    "start (C_Initialize to C_OpenSession)",
-    "C_Login, its PIN derivation included",
-    "first find, by label",
-    "find by label",
-    "find by id",
-    "find by unique id",
-    "first sign",
-];
+/// What a key is looked for by.
+pub const NAMES: [(&str, CK_ATTRIBUTE_TYPE); 3] =
+    [("label", CKA_LABEL), ("id", CKA_ID), ("unique id", CKA_UNIQUE_ID)];
 
 /// The label of the key with this number; its `CKA_ID` is the number itself.
 pub fn label(number: usize) -> String {
@@ -94,6 +87,18 @@ impl Client {
         call!(self, C_FindObjectsFinal(self.session));
         assert_eq!(count, 1);
         found[0]
+    }
+
+    /// Handles of all objects.
+    fn list(&self) -> Vec<CK_OBJECT_HANDLE> {
+        let (mut all, mut found, mut count) = (Vec::new(), [0; 64], 1);
+        call!(self, C_FindObjectsInit(self.session, null_mut(), 0));
+        while count > 0 {
+            call!(self, C_FindObjects(self.session, found.as_mut_ptr(), 64, &raw mut count));
+            all.extend_from_slice(&found[..usize::try_from(count).unwrap()]);
+        }
+        call!(self, C_FindObjectsFinal(self.session));
+        all
     }
 
     fn sign(&self, key: CK_OBJECT_HANDLE) -> [u8; 32] {
@@ -188,30 +193,49 @@ pub fn median(mut durations: Vec<Duration>) -> Duration {
     durations[durations.len() / 2]
 }
 
-/// Plays an application on a token of `count` keys, whose unique ids are in a file if
-/// they have any.
-pub fn run(module: &Path, count: usize, seed: usize, unique_ids: &Path) {
-    let unique_ids = std::fs::read_to_string(unique_ids).ok();
-    let unique_ids: Option<Vec<_>> = unique_ids.as_ref().map(|ids| ids.lines().collect());
+/// The memory that this process holds, in KiB.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Prints what a process holds that is logged in, has listed every key, and has signed
+/// with this many of them.
+pub fn memory(module: &Path, signed: usize) {
+    let mut client = Client::load(module);
+    client.resume();
+    let logged_in = resident();
+    let keys = client.list();
+    let listed = resident();
+    keys.iter().take(signed).for_each(|key| _ = client.sign(*key));
+    println!("{logged_in} {listed} {}", resident());
+    client.stop();
+}
+
+/// Plays an application on a token of `count` keys that looks for them by the name
+/// with this index. The unique ids are in a file if the keys have any.
+pub fn run(module: &Path, count: usize, seed: usize, name: usize, unique_ids: &Path) {
+    let unique_ids = std::fs::read_to_string(unique_ids).unwrap_or_default();
+    let unique_ids: Vec<_> = unique_ids.lines().collect();
     let mut client = Client::load(module);
     // Different keys in each round, far apart from each other.
-    let key = |step: usize| (seed + step) * 7919 % count;
-    let (start, ()) = timed(|| client.start());
-    let (log_in, ()) = timed(|| client.log_in(CKU_USER, PIN));
-    let (first_find, found) = timed(|| client.find(CKA_LABEL, label(key(0)).as_bytes()));
-    // The searches come before any key is used: of an open key less need be read.
-    let repeated = |find: &dyn Fn(usize)| {
-        let times = (1..=REPEATED).map(|step| timed(|| find(key(step))).0).collect();
-        median(times)
+    let find = |client: &Client, step: usize| {
+        let key = (seed + step) * 7919 % count;
+        let value = match NAMES[name].1 {
+            CKA_LABEL => label(key).into_bytes(),
+            CKA_ID => id(key).to_vec(),
+            _ => unique_ids[key].as_bytes().to_vec(),
+        };
+        timed(|| client.find(NAMES[name].1, &value))
     };
-    let label_again = repeated(&|key| _ = client.find(CKA_LABEL, label(key).as_bytes()));
-    let by_id = repeated(&|key| _ = client.find(CKA_ID, &id(key)));
-    let by_unique_id = match &unique_ids {
-        Some(ids) => repeated(&|key| _ = client.find(CKA_UNIQUE_ID, ids[key].as_bytes())),
-        None => Duration::ZERO,
-    };
-    let (first_sign, _) = timed(|| black_box(client.sign(found)));
-    let times = [start, log_in, first_find, label_again, by_id, by_unique_id, first_sign];
+    let start = timed(|| client.start()).0;
+    let login = timed(|| client.log_in(CKU_USER, PIN)).0;
+    let (first_find, found) = find(&client, 0);
+    let first_sign = timed(|| black_box(client.sign(found))).0;
+    let same_key = median((0..REPEATED).map(|_| find(&client, 0).0).collect());
+    let other_keys = median((1..=REPEATED).map(|step| find(&client, step).0).collect());
+    let times = [start, login, first_find, same_key, other_keys, first_sign];
     println!("{}", times.map(|time| time.as_nanos().to_string()).join(" "));
     client.stop();
 }
