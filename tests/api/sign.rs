@@ -12,6 +12,7 @@ const NULL_IS_BAD: Reference = departs("CKR_ARGUMENTS_BAD", "SoftHSM2 wants a po
 
 cases! {
     every_hmac_signs_and_verifies,
+    more_keys_than_are_kept_open_sign,
     every_hmac_in_parts_is_the_same,
     every_general_hmac_cuts_the_full_one softhsm2: NO_GENERAL,
     every_general_length_is_verified_at_that_length softhsm2: NO_GENERAL,
@@ -512,6 +513,36 @@ fn message_in_uneven_parts(w: &World) {
             assert_eq!(s.sign_final().unwrap(), mac, "{} by {step}", hash.name);
         }
     }
+}
+
+/// `cache.objects`: what was let go is opened again, and an operation under way has
+/// all it needs.
+fn more_keys_than_are_kept_open_sign(w: &World) {
+    // SAFETY: this process has one thread so far.
+    unsafe { std::env::set_var("SIGNET_CACHE_OBJECTS", "2") };
+    let s = w.user();
+    let key = |byte: u8| {
+        let value = template![CKA_VALUE => [byte; 32], CKA_TOKEN => true, CKA_SIGN => true];
+        s.create(
+            &template![
+                CKA_CLASS => CKO_SECRET_KEY,
+                CKA_KEY_TYPE => CKK_GENERIC_SECRET,
+            ]
+            .and(&value),
+        )
+        .unwrap()
+    };
+    let keys: Vec<_> = (0..20).map(key).collect();
+    let mac = |key| s.mac(HMAC, key, b"text").unwrap();
+    let macs: Vec<_> = keys.iter().map(|key| mac(*key)).collect();
+    let other = s.another(RO).unwrap();
+    other.sign_init(HMAC, keys[0]).unwrap();
+    other.sign_update(b"te").unwrap();
+    assert!(keys.iter().map(|key| mac(*key)).eq(macs.iter().cloned()));
+    other.sign_update(b"xt").unwrap();
+    assert_eq!(other.sign_final().unwrap(), macs[0]);
+    let distinct: std::collections::HashSet<_> = macs.into_iter().collect();
+    assert_eq!(distinct.len(), keys.len());
 }
 
 /// The most memory that this process ever held, in KiB.
