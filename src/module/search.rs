@@ -1,7 +1,7 @@
 //! Searches: PKCS#11 v3.2 §5.7.7 to §5.7.9.
 //!
 //! `C_FindObjects` reads as far as it is asked to. What one search keeps is a page
-//! of unique ids; what the application is given keeps a handle, of about 200 bytes,
+//! of unique ids; what the application is given keeps a handle, of about 220 bytes,
 //! until the object is gone or, if it is private, until logout.
 
 use super::objects::ObjectEntry;

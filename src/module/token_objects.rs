@@ -1,7 +1,7 @@
 //! The handles of the token objects that an application has seen in one slot.
 //!
 //! A handle stays good until its object is gone, so there are as many as objects
-//! were asked for: about 200 bytes each. What other processes destroy is noticed when
+//! were asked for: about 220 bytes each. What other processes destroy is noticed when
 //! it is used, or by a sweep whenever the handles have doubled.
 
 use crate::error::Result;
