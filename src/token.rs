@@ -7,26 +7,29 @@
 //! |---|---|---|
 //! | `HEADER` | `token` | label, serial, date: readable by all |
 //! | `CREDENTIAL` | `so`, `user` | what that PIN opens: in the end the root key |
-//! | `SET` | `records` | sealed hash over (kind, id, version) of all bound records |
+//! | `SET` | `records` | sealed hash over (kind, id, version) of all bound records; which manifest |
 //! | `PRIVATE` | unique id | an object, sealed |
 //! | `PUBLIC` | unique id | an object, its attributes readable by all |
+//! | `MANIFEST` | build and path | a sealed page that lists bound records, or pages below it |
 //!
 //! What is written after a login is *bound*: sealed, or readable but sealed
 //! against change. A public object that was made without a login is not.
 
 #![forbid(unsafe_code)]
 
+mod check;
 mod credential;
 mod live;
+mod manifest;
 mod objects;
 mod record;
 mod rotation;
 mod search;
 mod set;
 
+pub use check::{Damage, Finding, Report};
 pub use live::LiveObject;
 pub use search::{Found, Search};
-pub use set::Finding;
 
 use crate::clock::Clock;
 use crate::entropy::{self, Entropy};
@@ -42,7 +45,7 @@ use live::Registry;
 use parking_lot::{Mutex, RwLock};
 use record::Header;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 /// What a token needs from outside.
@@ -164,6 +167,8 @@ pub struct Token {
     /// The generation that the registry is right for: see [`Token::refresh`].
     seen_incarnation: AtomicU64,
     seen_count: AtomicU64,
+    /// It has no manifest and cannot get one; see [`set`].
+    unlistable: AtomicBool,
 }
 
 impl Token {
@@ -242,6 +247,7 @@ impl Token {
             registry: Mutex::new(Registry::new(sequence)),
             seen_incarnation: AtomicU64::new(generation.incarnation),
             seen_count: AtomicU64::new(settled),
+            unlistable: AtomicBool::new(false),
         })
     }
 
@@ -415,7 +421,7 @@ fn first_commit(
     for object in objects {
         changes.push(objects::put(Some(&vault), &object?, 0, entropy)?);
     }
-    changes.push(set::first(&vault, &changes, entropy)?);
+    changes.extend(set::first(&vault, &changes, entropy)?);
     Ok(changes)
 }
 

@@ -148,6 +148,18 @@ impl Vault {
         keyed_hash(&self.set, &[&self.associated(place, open_part)])
     }
 
+    /// A keyed hash of a record's body as it is stored, by which the token's list of
+    /// records knows it again.
+    ///
+    /// # Errors
+    /// None in practice: HMAC takes keys of every length.
+    pub fn fingerprint(&self, body: &[u8]) -> Result<[u8; 16]> {
+        let hash = keyed_hash(&self.set, &[b"signet body v1\0", body])?;
+        let mut fingerprint = [0; 16];
+        fingerprint.copy_from_slice(&hash[..16]);
+        Ok(fingerprint)
+    }
+
     fn record_key(&self, place: Place<'_>) -> Result<SecretBytes> {
         derive(&self.root, &[b"signet record v1\0", &[place.kind], place.id.as_bytes()])
     }

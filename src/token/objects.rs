@@ -40,6 +40,17 @@ pub(super) const fn kind_of(private: bool) -> Kind {
     if private { PRIVATE } else { PUBLIC }
 }
 
+/// Whether a public object was made after a login; so it is when nobody can tell.
+pub(super) fn is_bound(record: &Record) -> bool {
+    minicbor::decode::<Body>(&record.body).map_or(true, |body| body.sealed.is_some())
+}
+
+/// What can be read of a public object that does not open, true or not.
+pub(super) fn readable(record: &Record) -> Option<Object> {
+    let body: Body = minicbor::decode(&record.body).ok()?;
+    codec::decode(&body.open).filter(|_| record.kind == PUBLIC)
+}
+
 /// Opens a record. Without a vault only public objects open, unchecked and
 /// without the value of a key.
 pub(super) fn open(record: &Record, vault: Option<&Vault>) -> Result<LiveObject> {

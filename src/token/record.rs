@@ -17,6 +17,8 @@ pub const SET: Kind = Kind(2);
 pub const PRIVATE: Kind = Kind(3);
 /// An object with `CKA_PRIVATE` false.
 pub const PUBLIC: Kind = Kind(4);
+/// A page of the manifest.
+pub const MANIFEST: Kind = Kind(6);
 
 /// What anybody may read of a token.
 #[derive(Debug, Clone, Encode, Decode)]

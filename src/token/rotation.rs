@@ -5,6 +5,7 @@
 //! was. Nothing is taken over that was not in order before, and what was written is
 //! opened again before it is committed.
 
+use super::check::Check;
 use super::credential::{self, decode, place_of};
 use super::live::Registry;
 use super::record::{CREDENTIAL, Header, PRIVATE, PUBLIC};
@@ -129,7 +130,7 @@ enum Step {
     /// A page of this row of [`SEALED`].
     Records(usize, Option<Cursor>),
     Count,
-    Done,
+    Verify,
 }
 
 impl Rotation<'_> {
@@ -149,10 +150,13 @@ impl Rotation<'_> {
                     }
                 },
                 Step::Count => {
-                    self.step = Step::Done;
+                    self.step = Step::Verify;
                     self.count(reader)?
                 }
-                Step::Done => return Ok(Vec::new()),
+                Step::Verify => {
+                    self.verify(reader)?;
+                    return Ok(Vec::new());
+                }
             };
             // An empty part would end the commit.
             if !changes.is_empty() {
@@ -164,7 +168,7 @@ impl Rotation<'_> {
     /// Makes sure that all is in order, and names the new root key.
     fn begin(&self, reader: &dyn Reader) -> Result<Vec<Change>> {
         require_present(reader, self.old)?;
-        let findings = set::examine(self.old, reader)?;
+        let findings = Check::begin(self.old, reader)?.run()?.findings;
         if !findings.is_empty() {
             return Err(Error::FunctionFailed(format!(
                 "nothing was replaced: {} things are wrong with the token's records, which \
@@ -201,10 +205,17 @@ impl Rotation<'_> {
         Ok(changes)
     }
 
-    /// Last, what counts all the records.
+    /// Last, what counts and lists all the records.
     fn count(&self, reader: &dyn Reader) -> Result<Vec<Change>> {
-        let entropy = &*self.token.surroundings.entropy;
-        Ok(vec![set::recounted(&self.new, reader, entropy)?])
+        set::anew(&self.new, reader, &*self.token.surroundings.entropy)
+    }
+
+    /// Opens all that was written.
+    fn verify(&self, reader: &dyn Reader) -> Result<()> {
+        match Check::begin(&self.new, reader)?.run()?.findings.pop() {
+            Some(finding) => Err(Error::RecordDamaged(finding.id)),
+            None => Ok(()),
+        }
     }
 }
 

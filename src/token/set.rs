@@ -1,83 +1,124 @@
-//! The set hash: how every commit keeps it, and how it finds what is missing.
+//! The set record: a sealed hash of the set of all bound records, and which manifest
+//! lists them; how every commit keeps both.
 
-use super::record::{CREDENTIAL, HEADER, PRIVATE, PUBLIC, SET, to_vec};
+use super::manifest::{Listed, Manifest, Root, counts};
+use super::record::{CREDENTIAL, HEADER, MANIFEST, PUBLIC, SET, to_vec};
 use super::{Token, objects, record_id, rotation};
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::store::{self, Change, Kind, Reader, Record, RecordId, Sequence};
 use crate::vault::{Place, SetHash, Vault};
-use std::sync::Arc;
+use minicbor::{Decode, Encode};
+use std::sync::atomic::Ordering;
 
-const ID: &str = "records";
+/// The set record's name.
+pub(super) const ID: &str = "records";
 
-/// The kinds that the set counts.
-const COUNTED: [Kind; 4] = [HEADER, CREDENTIAL, PRIVATE, PUBLIC];
-
-/// Something that is wrong with the token's records.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finding {
-    /// This record was edited, swapped or brought from elsewhere.
-    Damaged(String),
-    /// Together the records are not what was written: one was removed, duplicated
-    /// or rolled back, or the header or a credential was edited.
-    SetDiffers {
-        /// How many records there should be.
-        expected: u64,
-        /// How many there are.
-        found: u64,
-    },
+/// What the set record holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub(super) struct Set {
+    #[n(0)]
+    pub hash: SetHash,
+    /// Absent of a token that was made before there were manifests.
+    #[n(1)]
+    pub manifest: Option<Root>,
 }
 
-/// The set hash of a new token, whose first records are `changes`.
-pub(super) fn first(vault: &Vault, changes: &[Change], entropy: &dyn Entropy) -> Result<Change> {
-    let nothing = |_: Kind, _: &RecordId| Ok(Vec::new());
-    put(vault, updated(vault, SetHash::default(), &nothing, changes)?, 0, entropy)
+impl Set {
+    /// The stored one and its version; `None` if it is not there or does not open.
+    pub fn read(vault: &Vault, reader: &dyn Reader) -> Result<Option<(Self, u64)>> {
+        let Some(record) = reader.get(SET, &record_id(ID)?)? else { return Ok(None) };
+        let version = record.version;
+        let place = Place { kind: SET.0, id: ID, version };
+        let Ok(plain) = vault.open(place, &[], &record.body) else { return Ok(None) };
+        let set = minicbor::decode(plain.expose()).ok().or_else(|| {
+            // Before there were manifests the hash stood alone.
+            let hash = minicbor::decode(plain.expose()).ok()?;
+            Some(Self { hash, manifest: None })
+        });
+        Ok(set.map(|set| (set, version)))
+    }
+
+    /// The change that stores it over version `expected`.
+    pub fn put(&self, vault: &Vault, expected: u64, entropy: &dyn Entropy) -> Result<Change> {
+        let place = Place { kind: SET.0, id: ID, version: expected + 1 };
+        let body = vault.seal(place, &[], &to_vec(self)?, entropy)?;
+        Ok(Change::Put { kind: SET, id: record_id(ID)?, expected, body, tags: Vec::new() })
+    }
 }
 
-/// The change that brings the set hash up to date with `changes`. `None` when
-/// the stored hash does not open: it stays as it is, for the check to find.
-fn next(
+/// The set record and the manifest of a new token, whose first records are `changes`.
+pub(super) fn first(
     vault: &Vault,
-    reader: &dyn Reader,
     changes: &[Change],
     entropy: &dyn Entropy,
-) -> Result<Option<Change>> {
-    let Some(record) = reader.get(SET, &record_id(ID)?)? else { return Ok(None) };
-    let Ok(hash) = open(vault, &record) else { return Ok(None) };
-    let present = |kind, id: &RecordId| {
-        let record = reader.get(kind, id)?;
-        Ok(record.map(|record| unsealed(kind, &record.body).to_vec()).unwrap_or_default())
-    };
-    put(vault, updated(vault, hash, &present, changes)?, record.version, entropy).map(Some)
+) -> Result<Vec<Change>> {
+    let nothing = |_: Kind, _: &RecordId| Ok(Vec::new());
+    let hash = updated(vault, SetHash::default(), &nothing, changes)?;
+    let mut manifest = Manifest::new(vault, entropy)?;
+    list(vault, &mut manifest, changes)?;
+    finish(vault, hash, manifest, 0, entropy)
 }
 
-/// The change that counts every record anew, once all are sealed under `vault`.
-pub(super) fn recounted(
+/// The changes that store both.
+pub(super) fn finish(
+    vault: &Vault,
+    hash: SetHash,
+    manifest: Manifest<'_>,
+    expected: u64,
+    entropy: &dyn Entropy,
+) -> Result<Vec<Change>> {
+    let (root, mut changes) = manifest.finish(entropy)?;
+    changes.push(Set { hash, manifest: Some(root) }.put(vault, expected, entropy)?);
+    Ok(changes)
+}
+
+/// The hash and the manifest of the records that `reader` shows, whatever is said of
+/// them.
+pub(super) fn of_present<'v>(
+    vault: &'v Vault,
+    reader: &dyn Reader,
+    entropy: &dyn Entropy,
+) -> Result<(SetHash, Manifest<'v>)> {
+    let (mut hash, mut manifest) = (SetHash::default(), Manifest::new(vault, entropy)?);
+    for kind in (0..=u8::MAX).map(Kind).filter(|kind| counts(*kind)) {
+        store::for_each(reader, kind, &[], |record| {
+            if kind != PUBLIC || objects::is_bound(record) {
+                hash.insert(&member_of(vault, record)?);
+                manifest.list(
+                    kind,
+                    &record.id,
+                    Some(listed(vault, record.version, &record.body)?),
+                )?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok((hash, manifest))
+}
+
+/// The changes that count and list every record anew, once all are sealed under `vault`.
+pub(super) fn anew(
     vault: &Vault,
     reader: &dyn Reader,
     entropy: &dyn Entropy,
-) -> Result<Change> {
-    let (mut hash, mut findings) = (SetHash::default(), Vec::new());
-    for kind in COUNTED {
-        examine_kind(vault, reader, kind, &mut hash, &mut findings)?;
-    }
-    if let Some(Finding::Damaged(id)) = findings.pop() {
-        return Err(Error::RecordDamaged(id));
-    }
-    let present = reader.get(SET, &record_id(ID)?)?.map_or(0, |record| record.version);
-    put(vault, hash, present, entropy)
+) -> Result<Vec<Change>> {
+    let mut changes = Vec::new();
+    store::for_each(reader, MANIFEST, &[], |page| {
+        let (kind, id, expected) = (MANIFEST, page.id.clone(), page.version);
+        changes.push(Change::Remove { kind, id, expected });
+        Ok(())
+    })?;
+    let (hash, manifest) = of_present(vault, reader, entropy)?;
+    let expected = reader.get(SET, &record_id(ID)?)?.map_or(0, |record| record.version);
+    changes.extend(finish(vault, hash, manifest, expected, entropy)?);
+    Ok(changes)
 }
 
-fn open(vault: &Vault, record: &Record) -> Result<SetHash> {
-    let place = Place { kind: SET.0, id: ID, version: record.version };
-    let plain = vault.open(place, &[], &record.body)?;
-    minicbor::decode(plain.expose()).map_err(|_| Error::RecordDamaged(ID.into()))
-}
-
-fn put(vault: &Vault, hash: SetHash, expected: u64, entropy: &dyn Entropy) -> Result<Change> {
-    let place = Place { kind: SET.0, id: ID, version: expected + 1 };
-    let body = vault.seal(place, &[], &to_vec(&hash)?, entropy)?;
-    Ok(Change::Put { kind: SET, id: record_id(ID)?, expected, body, tags: Vec::new() })
+/// What the manifest says of a record with this version and body.
+pub(super) fn listed(vault: &Vault, version: u64, body: &[u8]) -> Result<Listed> {
+    Ok(Listed { version, fingerprint: vault.fingerprint(body)? })
 }
 
 /// What of a record's body no seal protects. Objects bind theirs themselves.
@@ -93,6 +134,12 @@ fn member(
     unsealed: &[u8],
 ) -> Result<[u8; 32]> {
     vault.member(Place { kind: kind.0, id: id.as_str(), version }, unsealed)
+}
+
+/// A stored record's member of the set.
+pub(super) fn member_of(vault: &Vault, record: &Record) -> Result<[u8; 32]> {
+    let Record { kind, id, version, body } = record;
+    member(vault, *kind, id, *version, unsealed(*kind, body))
 }
 
 /// `hash` after `changes`. `present`: what is unsealed of a record as it is.
@@ -123,10 +170,29 @@ fn updated(
     Ok(hash)
 }
 
+/// Brings the manifest up to date with `changes`. What belongs on a page that is not the
+/// one it should be is left out, for the check to find.
+fn list(vault: &Vault, manifest: &mut Manifest<'_>, changes: &[Change]) -> Result<()> {
+    for change in changes {
+        let done = match change {
+            Change::Put { kind, id, expected, body, .. } => {
+                manifest.list(*kind, id, Some(listed(vault, expected + 1, body)?))
+            }
+            Change::Remove { kind, id, .. } => manifest.list(*kind, id, None),
+            Change::Clear => Ok(()),
+        };
+        match done {
+            Ok(()) | Err(Error::RecordDamaged(_)) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(())
+}
+
 impl Token {
-    /// Commits changes of bound records, the set hash with them. Without a
-    /// vault the records are unbound and the set does not count them. The
-    /// commit's number, which this token has then seen.
+    /// Commits changes of bound records, the set record and the manifest with them.
+    /// Without a vault the records are unbound and not counted. The commit's number,
+    /// which this token has then seen.
     pub(super) fn commit(
         &self,
         vault: Option<&Vault>,
@@ -138,8 +204,7 @@ impl Token {
             }
             let mut changes = change(reader)?;
             if let Some(vault) = vault.filter(|_| !changes.is_empty()) {
-                let set = next(vault, reader, &changes, &*self.surroundings.entropy)?;
-                changes.extend(set);
+                changes.extend(self.next_set(vault, reader, &changes)?);
             }
             Ok(changes)
         })?;
@@ -147,67 +212,47 @@ impl Token {
         Ok(sequence)
     }
 
-    /// Opens every record and compares the whole with the set hash: finds what
-    /// was edited, swapped, duplicated, rolled back or removed outside the
-    /// token. Reads everything.
-    ///
-    /// # Errors
-    /// [`Error::UserNotLoggedIn`] without a login; the store could not be read.
-    pub fn check(&self) -> Result<Vec<Finding>> {
-        loop {
-            let vault = self.access.load().vault.clone().ok_or(Error::UserNotLoggedIn)?;
-            let mut findings = Vec::new();
-            self.store.snapshot(&mut |reader| {
-                findings = examine(&vault, reader)?;
-                Ok(())
-            })?;
-            self.refresh()?;
-            let now = self.access.load().vault.clone();
-            // A root key that has been replaced says nothing about the records.
-            if findings.is_empty() || now.is_some_and(|now| Arc::ptr_eq(&now, &vault)) {
-                return Ok(findings);
-            }
-        }
-    }
-}
-
-/// What is wrong with the records that `reader` shows.
-pub(super) fn examine(vault: &Vault, reader: &dyn Reader) -> Result<Vec<Finding>> {
-    let mut findings = Vec::new();
-    let mut hash = SetHash::default();
-    for kind in COUNTED {
-        examine_kind(vault, reader, kind, &mut hash, &mut findings)?;
-    }
-    let stored = reader.get(SET, &record_id(ID)?)?;
-    match stored.map(|record| open(vault, &record)) {
-        Some(Ok(expected)) if expected == hash => {}
-        Some(Ok(expected)) => {
-            findings.push(Finding::SetDiffers { expected: expected.count(), found: hash.count() })
-        }
-        Some(Err(_)) | None => findings.push(Finding::Damaged(ID.into())),
-    }
-    Ok(findings)
-}
-
-fn examine_kind(
-    vault: &Vault,
-    reader: &dyn Reader,
-    kind: Kind,
-    hash: &mut SetHash,
-    findings: &mut Vec<Finding>,
-) -> Result<()> {
-    store::for_each(reader, kind, &[], |record| {
-        let bound = match kind {
-            PRIVATE | PUBLIC => objects::open(record, Some(vault)).map(|live| live.bound),
-            _ => Ok(true),
+    /// The changes that keep set record and manifest up to date with `changes`. None when
+    /// the stored set record does not open: it stays as it is, for the check to find.
+    pub(super) fn next_set(
+        &self,
+        vault: &Vault,
+        reader: &dyn Reader,
+        changes: &[Change],
+    ) -> Result<Vec<Change>> {
+        let entropy = &*self.surroundings.entropy;
+        let Some((set, version)) = Set::read(vault, reader)? else { return Ok(Vec::new()) };
+        let present = |kind, id: &RecordId| {
+            let record = reader.get(kind, id)?;
+            Ok(record.map(|record| unsealed(kind, &record.body).to_vec()).unwrap_or_default())
         };
-        if bound.is_err() {
-            findings.push(Finding::Damaged(record.id.as_str().to_owned()));
+        let hash = updated(vault, set.hash, &present, changes)?;
+        let manifest = match set.manifest {
+            Some(root) => Some(Manifest::open(vault, reader, root)),
+            None => self.adopted(vault, reader, set.hash)?,
+        };
+        let Some(mut manifest) = manifest else {
+            return Ok(vec![Set { hash, manifest: None }.put(vault, version, entropy)?]);
+        };
+        list(vault, &mut manifest, changes)?;
+        finish(vault, hash, manifest, version, entropy)
+    }
+
+    /// The first manifest of a token that was made before there were any. None when
+    /// its records are not those that were written: what is wrong must not be
+    /// listed as right. Reads everything, so it is tried once.
+    fn adopted<'v>(
+        &self,
+        vault: &'v Vault,
+        reader: &dyn Reader,
+        expected: SetHash,
+    ) -> Result<Option<Manifest<'v>>> {
+        if self.unlistable.load(Ordering::Relaxed) {
+            return Ok(None);
         }
-        if bound.unwrap_or(true) {
-            let Record { id, version, body, .. } = record;
-            hash.insert(&member(vault, kind, id, *version, unsealed(kind, body))?);
-        }
-        Ok(())
-    })
+        let (hash, manifest) = of_present(vault, reader, &*self.surroundings.entropy)?;
+        let sound = hash == expected;
+        self.unlistable.store(!sound, Ordering::Relaxed);
+        Ok(sound.then_some(manifest))
+    }
 }

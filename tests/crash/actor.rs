@@ -199,7 +199,7 @@ fn check(slot: CK_SLOT_ID, pin: &str) {
     let slot = SlotId::from_number(slot).expect("a number of a slot");
     let token = Token::open(&place, slot, &surroundings, Settings::default()).expect("it opens");
     token.login(UserType::User, &Pin::copied(pin.as_bytes())).expect("the PIN was right");
-    let findings = token.check().expect("it can be read");
+    let findings = token.check().expect("it can be read").findings;
     assert!(findings.is_empty(), "{findings:?}");
 }
 

@@ -140,7 +140,7 @@ fn a_changed_pin_replaces_the_old_one_in_every_process() {
                 token.logout().unwrap();
             }
         }
-        assert_eq!(world.open_with(b"changed").check().unwrap(), []);
+        assert_eq!(world.open_with(b"changed").check().unwrap().findings, []);
     });
 }
 

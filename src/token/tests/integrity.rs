@@ -3,7 +3,8 @@
 use super::wrapped::WrappedPlace;
 use super::*;
 use crate::store::{Kind, Record, Tag};
-use crate::token::record::{CREDENTIAL, HEADER, PRIVATE, PUBLIC, SET};
+use crate::token::record::{CREDENTIAL, HEADER, MANIFEST, PRIVATE, PUBLIC, SET};
+use crate::token::set::Set;
 
 /// A token with three keys and a data object, and its store as a program that
 /// knows nothing of tokens has it.
@@ -20,7 +21,7 @@ impl Victim {
             [key("a", true, &[]), key("b", true, &[]), key("c", false, &[]), data("d", false)];
         let ids = objects.map(|object| id_of(&insert(&token, object))).to_vec();
         let store = world.other_place().open(SLOT.number()).unwrap();
-        assert_eq!(token.check().unwrap(), []);
+        assert_eq!(token.check().unwrap().findings, []);
         Self { token, store, ids }
     }
 
@@ -48,8 +49,33 @@ impl Victim {
         self.write(&[Change::Remove { kind, id, expected }]);
     }
 
-    fn damaged(&self, of: usize) -> Finding {
-        Finding::Damaged(self.ids[of].clone())
+    /// The names of what is wrong, and what is.
+    fn findings(&self) -> Vec<(String, Damage)> {
+        let report = self.token.check().unwrap();
+        report.findings.into_iter().map(|finding| (finding.id, finding.damage)).collect()
+    }
+
+    /// Puts `record` in the place of what is there, version and all.
+    fn put_back(&self, record: &Record) {
+        let Record { kind, id, version, body } = record.clone();
+        if let Some(present) = self.store.get(kind, &id).unwrap() {
+            self.remove(&present);
+        }
+        for expected in 0..version {
+            let (id, body, tags) = (id.clone(), body.clone(), Vec::new());
+            self.write(&[Change::Put { kind, id, expected, body, tags }]);
+        }
+    }
+
+    /// All pages of the manifest.
+    fn pages(&self) -> Vec<Record> {
+        let mut pages = Vec::new();
+        crate::store::for_each(&*self.store, MANIFEST, &[], |page| {
+            pages.push(page.clone());
+            Ok(())
+        })
+        .unwrap();
+        pages
     }
 
     /// The objects with these numbers are as good as ever.
@@ -73,13 +99,6 @@ fn flipped(record: &Record, at: usize) -> Vec<u8> {
     body
 }
 
-fn count_differs(findings: &[Finding]) -> Option<(u64, u64)> {
-    findings.iter().find_map(|finding| match finding {
-        Finding::SetDiffers { expected, found } => Some((*expected, *found)),
-        Finding::Damaged(_) => None,
-    })
-}
-
 #[test]
 fn edited_records_are_found_and_refused_and_the_others_work() {
     each_place(|world| {
@@ -88,7 +107,7 @@ fn edited_records_are_found_and_refused_and_the_others_work() {
             let victim = Victim::new(world);
             let record = victim.record(kind, &victim.ids[number]);
             victim.replace(&record, &flipped(&record, record.body.len() - 1));
-            assert!(victim.token.check().unwrap().contains(&victim.damaged(number)));
+            assert_eq!(victim.findings(), [(victim.ids[number].clone(), Damage::Altered)]);
             victim.assert_refused(number);
             let others: Vec<_> = (0..4).filter(|other| *other != number).collect();
             victim.assert_sound(&others);
@@ -136,8 +155,9 @@ fn swapped_records_are_found() {
             (victim.record(PRIVATE, &victim.ids[0]), victim.record(PRIVATE, &victim.ids[1]));
         victim.replace(&a, &b.body);
         victim.replace(&b, &a.body);
-        let findings = victim.token.check().unwrap();
-        assert!(findings.contains(&victim.damaged(0)) && findings.contains(&victim.damaged(1)));
+        let [a, b] = [0, 1].map(|number| victim.ids[number].clone());
+        let swapped = [(a.clone(), Damage::Copied(b.clone())), (b, Damage::Copied(a))];
+        assert_eq!(victim.findings(), swapped);
         victim.assert_refused(0);
         victim.assert_refused(1);
         victim.assert_sound(&[2, 3]);
@@ -149,9 +169,7 @@ fn a_removed_record_is_missed() {
     each_place(|world| {
         let victim = Victim::new(world);
         victim.remove(&victim.record(PRIVATE, &victim.ids[0]));
-        let findings = victim.token.check().unwrap();
-        let (expected, found) = count_differs(&findings).unwrap();
-        assert_eq!((findings.len(), expected), (1, found + 1));
+        assert_eq!(victim.findings(), [(victim.ids[0].clone(), Damage::Missing)]);
         victim.assert_sound(&[1, 2, 3]);
     });
 }
@@ -166,10 +184,8 @@ fn a_duplicated_record_is_found() {
             let id = RecordId::new("another").unwrap();
             let (expected, body, tags) = (0, record.body, Vec::new());
             victim.write(&[Change::Put { kind, id, expected, body, tags }]);
-            let findings = victim.token.check().unwrap();
-            assert!(findings.contains(&Finding::Damaged("another".into())));
-            let (expected, found) = count_differs(&findings).unwrap();
-            assert_eq!(expected + 1, found);
+            let copied = Damage::Copied(victim.ids[number].clone());
+            assert_eq!(victim.findings(), [("another".into(), copied)]);
             victim.assert_sound(&[0, 1, 2, 3]);
         }
     });
@@ -184,21 +200,13 @@ fn a_record_rolled_back_to_an_earlier_version_is_found() {
         // Under the number of the later version the earlier one does not open.
         let second = victim.record(PRIVATE, &victim.ids[0]);
         victim.replace(&second, &first.body);
-        assert!(victim.token.check().unwrap().contains(&victim.damaged(0)));
+        assert_eq!(victim.findings(), [(victim.ids[0].clone(), Damage::Altered)]);
         victim.assert_refused(0);
         // Under its own number it does, but it is not what should be there.
-        victim.remove(&victim.record(PRIVATE, &victim.ids[0]));
-        victim.write(&[Change::Put {
-            kind: PRIVATE,
-            id: first.id.clone(),
-            expected: 0,
-            body: first.body.clone(),
-            tags: Vec::new(),
-        }]);
+        victim.put_back(&first);
         victim.assert_sound(&[0, 1, 2, 3]);
-        let findings = victim.token.check().unwrap();
-        let (expected, found) = count_differs(&findings).unwrap();
-        assert_eq!((findings.len(), expected), (1, found));
+        let rolled_back = Damage::RolledBack { found: 1, newest: 2 };
+        assert_eq!(victim.findings(), [(victim.ids[0].clone(), rolled_back)]);
     });
 }
 
@@ -222,9 +230,7 @@ fn an_edited_header_or_credential_is_found() {
                     tags: Vec::new(),
                 },
             ]);
-            let findings = victim.token.check().unwrap();
-            let (expected, found) = count_differs(&findings).unwrap();
-            assert_eq!((findings.len(), expected), (1, found));
+            assert_eq!(victim.findings(), [(id.into(), Damage::Altered)]);
         }
     });
 }
@@ -235,14 +241,145 @@ fn a_damaged_or_missing_set_hash_is_found_and_stops_nothing() {
         let victim = Victim::new(world);
         let record = victim.record(SET, "records");
         victim.replace(&record, &flipped(&record, 0));
-        let damaged = [Finding::Damaged("records".into())];
-        assert_eq!(victim.token.check().unwrap(), damaged);
+        let damaged = [("records".into(), Damage::Unlisted)];
+        assert_eq!(victim.findings(), damaged);
         insert(&victim.token, key("e", true, &[]));
-        assert_eq!(victim.token.check().unwrap(), damaged, "it is not mended by the next commit");
+        assert_eq!(victim.findings(), damaged, "it is not mended by the next commit");
         victim.remove(&victim.record(SET, "records"));
         insert(&victim.token, key("f", true, &[]));
-        assert_eq!(victim.token.check().unwrap(), damaged);
+        assert_eq!(victim.findings(), damaged);
         victim.assert_sound(&[0, 1, 2, 3]);
+    });
+}
+
+#[test]
+fn a_foreign_record_is_found() {
+    each_place(|world| {
+        let elsewhere = world.anew();
+        let (victim, other) = (Victim::new(world), Victim::new(&elsewhere));
+        let theirs = other.record(PRIVATE, &other.ids[0]);
+        victim.put_back(&theirs);
+        assert_eq!(victim.findings(), [(other.ids[0].clone(), Damage::Foreign)]);
+        // What was made without a login is nobody's to judge.
+        let public = world.open();
+        insert(&public, data("unbound", false));
+        let report = victim.token.check().unwrap();
+        assert_eq!((report.findings.len(), report.objects, report.unbound), (1, 6, 1));
+    });
+}
+
+#[test]
+fn a_destroyed_record_that_comes_back_is_found() {
+    each_place(|world| {
+        let victim = Victim::new(world);
+        let record = victim.record(PRIVATE, &victim.ids[0]);
+        let live = get(&victim.token, &victim.ids[0]).unwrap();
+        victim.token.remove(Principal::Owner, &live).unwrap();
+        victim.put_back(&record);
+        assert_eq!(victim.findings(), [(victim.ids[0].clone(), Damage::Returned)]);
+        let label = victim.token.check().unwrap().findings[0].label.clone();
+        assert_eq!(label.as_deref(), Some("a"));
+    });
+}
+
+#[test]
+fn a_record_that_lost_its_seal_is_found() {
+    each_place(|world| {
+        let victim = Victim::new(world);
+        let bound = victim.record(PUBLIC, &victim.ids[3]);
+        let unbound = id_of(&insert(&world.open(), data("d", false)));
+        let body = victim.record(PUBLIC, &unbound).body;
+        victim.put_back(&Record { body, ..bound });
+        assert_eq!(victim.findings(), [(victim.ids[3].clone(), Damage::Altered)]);
+    });
+}
+
+#[test]
+fn records_rolled_back_together_with_what_lists_them_are_found() {
+    each_place(|world| {
+        let victim = Victim::new(world);
+        let (record, set) = (victim.record(PRIVATE, &victim.ids[0]), victim.record(SET, "records"));
+        let pages = victim.pages();
+        relabel(&victim.token, &get(&victim.token, &victim.ids[0]).unwrap(), "x").unwrap();
+        let (pages_now, set_now) = (victim.pages(), victim.record(SET, "records"));
+        victim.put_back(&record);
+        pages.iter().for_each(|page| victim.put_back(page));
+        let names = || victim.findings().into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+        assert_eq!(names(), pages.iter().map(|page| page.id.to_string()).collect::<Vec<_>>());
+        // The set record alone, or with the pages, but not the record.
+        pages_now.iter().for_each(|page| victim.put_back(page));
+        victim.put_back(&set);
+        assert_ne!(names(), [""; 0]);
+        victim.put_back(&set_now);
+        assert_eq!(names(), [victim.ids[0].clone()]);
+        victim.assert_sound(&[0, 1, 2, 3]);
+    });
+}
+
+#[test]
+fn a_damaged_page_stops_nothing_and_hides_no_more_than_it_lists() {
+    each_place(|world| {
+        let victim = Victim::new(world);
+        for number in 0..60 {
+            insert(&victim.token, key(&format!("{number}"), true, &[]));
+        }
+        let page = victim.pages().into_iter().find(|page| page.id.as_str().contains('.')).unwrap();
+        victim.replace(&page, &flipped(&page, 20));
+        let damaged = [(page.id.to_string(), Damage::Unlisted)];
+        assert_eq!(victim.findings(), damaged);
+        for number in 0..200 {
+            let live = insert(&victim.token, key(&format!("more {number}"), true, &[]));
+            victim.token.remove(Principal::Owner, &live).unwrap();
+        }
+        insert(&victim.token, key("stays", true, &[]));
+        assert_eq!(victim.findings(), damaged);
+    });
+}
+
+/// Makes the token one of the time before there were manifests.
+fn without_manifest(victim: &Victim) {
+    let vault = victim.token.vault_of(Principal::Owner).unwrap().unwrap();
+    let (set, version) = Set::read(&vault, &*victim.store).unwrap().unwrap();
+    let place = crate::vault::Place { kind: SET.0, id: "records", version: version + 1 };
+    let plain = minicbor::to_vec(set.hash).unwrap();
+    let sealed = vault.seal(place, &[], &plain, &OsEntropy).unwrap();
+    victim.replace(&victim.record(SET, "records"), &sealed);
+    victim.pages().iter().for_each(|page| victim.remove(page));
+}
+
+#[test]
+fn a_token_without_a_manifest_gets_one_with_the_first_commit_or_check() {
+    each_place(|world| {
+        for by_check in [true, false] {
+            let world = &world.anew();
+            let victim = Victim::new(world);
+            without_manifest(&victim);
+            if by_check {
+                assert_eq!(victim.findings(), []);
+            } else {
+                insert(&victim.token, key("e", true, &[]));
+            }
+            assert_eq!(victim.pages().len(), 1);
+            assert_eq!(victim.findings(), []);
+            victim.remove(&victim.record(PRIVATE, &victim.ids[0]));
+            assert_eq!(victim.findings(), [(victim.ids[0].clone(), Damage::Missing)]);
+        }
+    });
+}
+
+#[test]
+fn what_is_wrong_is_not_listed_as_right() {
+    each_place(|world| {
+        let victim = Victim::new(world);
+        without_manifest(&victim);
+        victim.remove(&victim.record(PRIVATE, &victim.ids[0]));
+        let differs = |expected| {
+            let damage = Damage::SetDiffers { expected, found: expected - 1 };
+            [("records".to_owned(), damage)]
+        };
+        assert_eq!(victim.findings(), differs(7));
+        insert(&victim.token, key("e", true, &[]));
+        assert_eq!((victim.findings(), victim.pages()), (differs(8).to_vec(), vec![]));
     });
 }
 
@@ -250,9 +387,9 @@ fn a_damaged_or_missing_set_hash_is_found_and_stops_nothing() {
 fn a_check_needs_a_login_and_either_will_do() {
     each_place(|world| {
         let token = world.create();
-        assert_eq!(token.check(), Err(Error::UserNotLoggedIn));
+        assert_eq!(token.check().unwrap_err(), Error::UserNotLoggedIn);
         token.login(UserType::SecurityOfficer, &pin(SO_PIN)).unwrap();
-        assert_eq!(token.check().unwrap(), []);
+        assert_eq!(token.check().unwrap().findings, []);
     });
 }
 
@@ -271,7 +408,7 @@ fn a_check_among_writers_finds_nothing_that_is_not_there() {
             written += 1;
             count.send(written).unwrap();
         });
-        assert_eq!(here.check().unwrap(), []);
+        assert_eq!(here.check().unwrap().findings, []);
         assert_eq!(counted.try_iter().last(), Some(1), "somebody did write");
     });
 }

@@ -57,7 +57,7 @@ fn a_token_can_be_made_with_both_pins_at_once() {
         assert!(token.info().unwrap().user.initialized);
         for (user, right) in [(UserType::User, USER_PIN), (UserType::SecurityOfficer, SO_PIN)] {
             token.login(user, &pin(right)).unwrap();
-            assert_eq!(token.check().unwrap(), []);
+            assert_eq!(token.check().unwrap().findings, []);
             token.logout().unwrap();
         }
     });
@@ -86,7 +86,7 @@ fn a_token_is_made_with_its_objects_or_not_at_all() {
             let live = token.get(Principal::Owner, &unique_id).unwrap().unwrap();
             assert!(live.object().value().equals(b"20 bytes of a secret"));
         }
-        assert_eq!(token.check().unwrap(), []);
+        assert_eq!(token.check().unwrap().findings, []);
     });
 }
 
@@ -172,7 +172,7 @@ fn initialising_again_destroys_objects_and_user_pin_and_keeps_the_serial() {
         token.logout().unwrap();
         token.login(UserType::User, &pin(b"other")).unwrap();
         assert!(found(&token, &[]).is_empty());
-        assert_eq!(token.check().unwrap(), []);
+        assert_eq!(token.check().unwrap().findings, []);
     });
 }
 

@@ -85,7 +85,7 @@ fn a_public_session_changes_what_it_made_and_not_what_a_login_made() {
         token.remove(Principal::Public, &unbound).unwrap().unwrap();
         token.login(UserType::User, &pin(USER_PIN)).unwrap();
         assert_eq!(found(&token, &[]), ["bound"]);
-        assert_eq!(token.check().unwrap(), []);
+        assert_eq!(token.check().unwrap().findings, []);
     });
 }
 
@@ -99,7 +99,7 @@ fn the_owner_changes_and_removes_what_a_public_session_made() {
         relabel(&token, &get(&token, &kept).unwrap(), "renamed").unwrap().unwrap();
         token.remove(Principal::Owner, &get(&token, &gone).unwrap()).unwrap().unwrap();
         assert_eq!(found(&token, &[]), ["renamed"]);
-        assert_eq!(token.check().unwrap(), []);
+        assert_eq!(token.check().unwrap().findings, []);
     });
 }
 
@@ -158,7 +158,7 @@ fn what_is_gone_is_reported_as_gone() {
         assert!(get(&token, &id_of(&live)).is_none());
         assert_eq!(token.remove(Principal::Owner, &live), Ok(None));
         assert_eq!(relabel(&token, &live, "other"), Ok(None));
-        assert_eq!(token.check().unwrap(), []);
+        assert_eq!(token.check().unwrap().findings, []);
     });
 }
 
@@ -180,7 +180,7 @@ fn no_update_is_lost_among_many_at_once() {
             label.sort_unstable();
             let expected: Vec<u8> = letters.iter().flat_map(|letter| [*letter; 5]).collect();
             assert_eq!(label, expected);
-            assert_eq!(token.check().unwrap(), []);
+            assert_eq!(token.check().unwrap().findings, []);
         }
     });
 }

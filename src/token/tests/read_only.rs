@@ -18,7 +18,7 @@ fn keys_are_read_and_nothing_is_changed() {
     assert!(!token.info().unwrap().writable);
     token.login(UserType::User, &pin(USER_PIN)).unwrap();
     assert_eq!(found(&token, &[]), ["k"]);
-    assert_eq!(token.check().unwrap(), []);
+    assert_eq!(token.check().unwrap().findings, []);
     let ids = find_all(&token, query(&[])).unwrap();
     let live = get(&token, &ids[0].unique_id).unwrap();
 

@@ -24,7 +24,7 @@ fn outdated(world: &World) -> Token {
     insert(&token, key("k", true, &[]));
     outdate(&token, "so", SO_PIN);
     outdate(&token, "user", USER_PIN);
-    assert_eq!(token.check().unwrap(), []);
+    assert_eq!(token.check().unwrap().findings, []);
     token.logout().unwrap();
     token
 }
@@ -45,7 +45,7 @@ fn a_login_renews_the_own_credential_of_the_first_format() {
         }
         let token = world.open_for_user();
         assert_eq!(found(&token, &[]), ["k"]);
-        assert_eq!(token.check().unwrap(), []);
+        assert_eq!(token.check().unwrap().findings, []);
         assert_eq!(token.info().unwrap().user.failures, 0);
     });
 }
@@ -71,7 +71,7 @@ fn a_login_raises_the_cost_of_its_pin_to_what_is_configured_and_never_lowers_it(
         assert_eq!((cost(&token, USER), cost(&token, SO)), (cheap, cheap));
         token.login(USER, &pin(USER_PIN)).unwrap();
         assert_eq!((cost(&token, USER), cost(&token, SO)), (DEARER, cheap));
-        assert_eq!(token.check().unwrap(), []);
+        assert_eq!(token.check().unwrap().findings, []);
 
         let token = world.open_for_user();
         assert_eq!(cost(&token, USER), DEARER);
@@ -122,7 +122,7 @@ fn of_many_first_logins_at_once_each_succeeds() {
         for token in &tokens {
             assert_eq!(found(token, &[]), ["k"]);
         }
-        assert_eq!(tokens[0].check().unwrap(), []);
+        assert_eq!(tokens[0].check().unwrap().findings, []);
     });
 }
 

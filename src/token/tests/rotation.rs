@@ -44,7 +44,7 @@ fn assert_whole(token: &Token) {
         assert!(live.is_complete());
         assert!(!live.object().value().is_empty() || live.object().class() == ObjectClass::Data);
     }
-    assert_eq!(token.check().unwrap(), []);
+    assert_eq!(token.check().unwrap().findings, []);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn whoever_is_logged_in_elsewhere_goes_on() {
             there.remove(Principal::Owner, &made).unwrap().unwrap();
         }
         officer.init_pin(Principal::SecurityOfficer, &pin(b"another")).unwrap();
-        assert_eq!(here.check().unwrap(), []);
+        assert_eq!(here.check().unwrap().findings, []);
         let user = world.open();
         user.login(USER, &pin(b"another")).unwrap();
         assert_whole(&user);
@@ -245,7 +245,7 @@ fn a_root_key_that_is_replaced_between_two_steps_is_followed() {
         place.store.after_get(rotating());
         assert_eq!(label_of(&get(&here, &id).unwrap()), "private");
         rotate(&there);
-        assert_eq!(here.check().unwrap(), []);
+        assert_eq!(here.check().unwrap().findings, []);
         let rotated = Arc::clone(&there);
         let mut once = Some(());
         place.store.after_find(HEADER, move || {
@@ -253,7 +253,7 @@ fn a_root_key_that_is_replaced_between_two_steps_is_followed() {
                 rotate(&rotated);
             }
         });
-        assert_eq!(here.check().unwrap(), []);
+        assert_eq!(here.check().unwrap().findings, []);
         assert_eq!(label_of(&get(&here, &id).unwrap()), "private");
 
         // What is changed is sealed under the new one.
@@ -262,7 +262,7 @@ fn a_root_key_that_is_replaced_between_two_steps_is_followed() {
         relabel(&here, &live, "changed").unwrap().unwrap();
         rotate(&there);
         insert(&here, key("made", true, &[]));
-        assert_eq!(there.check().unwrap(), []);
+        assert_eq!(there.check().unwrap().findings, []);
         let labels = ["bound", "changed", "made", "public", "secret", "unbound"];
         assert_eq!(found(&there, &[]), labels);
     });
@@ -303,7 +303,7 @@ fn a_header_that_claims_another_root_key_is_found_and_nothing_is_written_under_i
         let edited = header.under(&foreign, UNIX_EPOCH).put(record.version).unwrap();
         store.write(&mut |_| Ok(vec![edited.clone()])).unwrap();
         assert_eq!(found(&token, &[]), LABELS);
-        assert!(!token.check().unwrap().is_empty());
+        assert!(!token.check().unwrap().findings.is_empty());
         let damaged = Error::RecordDamaged("token".into());
         let made = token.insert(Principal::Owner, Action::ImportObject, key("k", true, &[]));
         assert_eq!(made.unwrap_err(), damaged);
