@@ -274,10 +274,14 @@ fn a_root_key_that_is_replaced_during_a_login_or_a_change_of_pin_is_followed() {
     each_place(|world| {
         let there = Arc::new(filled(world));
         let place = WrappedPlace::new(world);
-        let here = place.open(world, settings());
+        let here = Arc::new(place.open(world, settings()));
         let rotating = || {
-            let there = Arc::clone(&there);
-            move || assert!(rotate(&there) > 0)
+            let (there, here) = (Arc::clone(&there), Arc::clone(&here));
+            move || {
+                assert!(rotate(&there) > 0);
+                // Another thread of this process notices before the login is there.
+                here.refresh().unwrap();
+            }
         };
         place.store.after_get(rotating());
         here.login(USER, &pin(USER_PIN)).unwrap();
