@@ -168,13 +168,12 @@ impl Rotation<'_> {
     /// Makes sure that all is in order, and names the new root key.
     fn begin(&self, reader: &dyn Reader) -> Result<Vec<Change>> {
         require_present(reader, self.old)?;
-        let findings = Check::begin(self.old, reader)?.run()?.findings;
-        if !findings.is_empty() {
-            return Err(Error::FunctionFailed(format!(
-                "nothing was replaced: {} things are wrong with the token's records, which \
-                 `signet token check` names",
-                findings.len()
-            )));
+        if !Check::begin(self.old, reader)?.run()?.findings.is_empty() {
+            return Err(Error::FunctionFailed(
+                "nothing was replaced: the token's records are not what was written; \
+                 `signet token check` names what is wrong"
+                    .into(),
+            ));
         }
         let stored = Header::read_with_version(reader)?;
         let (header, version) = stored.ok_or_else(Header::damaged)?;
