@@ -28,6 +28,8 @@ pub enum Scene {
     /// A token of schema 1, and with the credentials of that time; see
     /// `tests/fixtures/store-1`.
     Old,
+    /// Tokens of SoftHSM2's in the folder `softhsm2`, and none of ours.
+    Foreign,
 }
 
 /// Who does it.
@@ -203,6 +205,13 @@ pub const OPERATIONS: &[Operation] = &[
         Scene::Token,
         &["key", "generate", "--token", LABEL, "--key", "made"],
     ),
+    program("signet_token_rotate_root_key", Scene::Token, &["token", "rotate-root-key", LABEL])
+        .and_the_officer(),
+    program("signet_token_rotate_root_key_old", Scene::Old, &["token", "rotate-root-key", OLD.0])
+        .and_the_officer(),
+    program("signet_token_compact", Scene::Killed, &["token", "compact", LABEL]),
+    program("signet_token_zeroize", Scene::Token, &["token", "zeroize", LABEL, "--yes"]),
+    program("signet_migrate_softhsm2", Scene::Foreign, &["migrate", "softhsm2", "softhsm2"]),
 ];
 
 /// Operations that are *not* atomic: what the harness must find fault with.

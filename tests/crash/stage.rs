@@ -1,11 +1,11 @@
 //! Token directories to ruin, and the processes that do it.
 
 use crate::board::Board;
-use crate::common::signet_module;
+use crate::common::{SO_PIN, USER_PIN, signet_module, softhsm2_module};
 use crate::compiler;
 use crate::disk::Disk;
 use crate::judge::{Fault, State};
-use crate::operations::{Deed, Operation, Scene};
+use crate::operations::{Deed, LABEL, OLD, Operation, Scene, VICTIM};
 use crate::tally::Tallies;
 use crate::trace::{self, Event, What};
 use std::collections::HashMap;
@@ -96,6 +96,34 @@ impl Folder {
     }
 }
 
+/// Makes a token of SoftHSM2's with a key.
+fn fill_softhsm2(place: &Path) {
+    let tokens = place.join("softhsm2");
+    make_directory(&tokens);
+    let configuration = place.join("softhsm2.conf");
+    let lines = format!("directories.tokendir = {}\nlog.level = ERROR\n", tokens.display());
+    fs::write(&configuration, lines).unwrap();
+    let run = |program: &str, arguments: &[&str]| {
+        let output =
+            Command::new(program).args(arguments).env("SOFTHSM2_CONF", &configuration).output();
+        let output = output.unwrap_or_else(|error| panic!("{program}: {error}; run `make deps`"));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let token = ["--init-token", "--free", "--label", LABEL, "--so-pin", SO_PIN, "--pin", USER_PIN];
+    run("softhsm2-util", &token);
+    let module = softhsm2_module();
+    let key = [
+        ["--module", module.to_str().unwrap()],
+        ["--token-label", LABEL],
+        ["--pin", USER_PIN],
+        ["--key-type", "GENERIC:64"],
+        ["--label", VICTIM],
+        ["--id", "01"],
+    ];
+    let flags = ["--login", "--keygen", "--usage-sign"];
+    run("pkcs11-tool", &[key.as_flattened(), &flags].concat());
+}
+
 fn make_directory(path: &Path) {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).unwrap();
 }
@@ -164,7 +192,7 @@ pub struct Stage {
 
 impl Stage {
     pub fn new(long: bool) -> Self {
-        let scenes = [Scene::Nothing, Scene::Token, Scene::Killed, Scene::Old];
+        let scenes = [Scene::Nothing, Scene::Token, Scene::Killed, Scene::Old, Scene::Foreign];
         Self {
             directory: tempfile::tempdir().unwrap(),
             long,
@@ -221,10 +249,14 @@ impl Stage {
             Deed::Program(arguments) => {
                 let program = Path::new(env!("CARGO_BIN_EXE_signet"));
                 let mut command = self.command(program, place);
-                command.args(arguments).env("CRASH_ARMED", "");
+                let old = row.scene == Scene::Old;
+                let (so_pin, pin) = if old { (OLD.1, OLD.2) } else { (SO_PIN, USER_PIN) };
                 command
-                    .env("SIGNET_SO_PIN", crate::common::SO_PIN)
-                    .env("SIGNET_PIN", crate::common::USER_PIN);
+                    .args(arguments)
+                    .current_dir(place)
+                    .env("CRASH_ARMED", "")
+                    .env("SIGNET_SO_PIN", so_pin)
+                    .env("SIGNET_PIN", pin);
                 command
             }
         };
@@ -294,6 +326,10 @@ impl Stage {
                 let slot = folder.place.join("tokens/slot-0");
                 make_directory(&slot);
                 copy_files(&fixture.join("slot-0"), &slot);
+                return folder;
+            }
+            if scene == Scene::Foreign {
+                fill_softhsm2(&folder.place);
                 return folder;
             }
             let mut child = self

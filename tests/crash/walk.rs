@@ -14,38 +14,33 @@ use std::process::Command;
 use std::sync::Arc;
 
 /// How a disk fails, and what an error then says: the value of a C function, the words
-/// on standard error. The second of a pair: SQLite tries a file that it could not open
-/// for writing, or could not make, read-only, and tells what came of that.
-const FAILURES: &[(i32, [(&str, &str); 2])] = &[
-    (
-        ENOSPC,
-        [
-            ("CKR_DEVICE_MEMORY", "no space left"),
-            ("CKR_DEVICE_ERROR", "unable to open database file"),
-        ],
-    ),
+/// on standard error.
+const FAILURES: &[(i32, &[Named])] = &[
+    (ENOSPC, &[("CKR_DEVICE_MEMORY", "no space left"), UNTOLD]),
     (
         EIO,
-        [
+        &[
             ("CKR_DEVICE_ERROR", "Input/output error"),
             ("CKR_TOKEN_WRITE_PROTECTED", "may not be written"),
+            UNTOLD,
         ],
     ),
-    (
-        EROFS,
-        [
-            ("CKR_TOKEN_WRITE_PROTECTED", "may not be written"),
-            ("CKR_DEVICE_ERROR", "unable to open database file"),
-        ],
-    ),
+    (EROFS, &[("CKR_TOKEN_WRITE_PROTECTED", "may not be written"), UNTOLD]),
     (
         EACCES,
-        [
+        &[
             ("CKR_DEVICE_ERROR", "Permission denied"),
             ("CKR_TOKEN_WRITE_PROTECTED", "may not be written"),
+            UNTOLD,
         ],
     ),
 ];
+
+type Named = (&'static str, &'static str);
+
+/// SQLite tries a file that it could not make, or not open for writing, read-only, and
+/// tells what came of that: that it is not there, or may not be written.
+const UNTOLD: Named = ("CKR_DEVICE_ERROR", "unable to open database file");
 
 /// The trials of this file; those that are ignored are the long form.
 pub fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
@@ -135,9 +130,9 @@ fn killed(stage: &Stage, row: &Operation, all: bool) -> Faults {
             event.ordinal > 0 && matches!(&event.deed, What::Write { data, .. } if data.len() > 1)
         });
         let writes: Vec<_> = writes.map(|event| event.ordinal).collect();
-        let torn = stride(writes.len() as u64, (!all).then_some(6));
+        let torn = stride(writes.len() as u64, (!all).then_some(4));
         let torn = torn.map(|number| Plan::Tear(writes[number as usize - 1]));
-        let kills = stride(rehearsal.calls, None).map(Plan::Kill);
+        let kills = stride(rehearsal.calls, (!all).then_some(24)).map(Plan::Kill);
         for plan in kills.chain(torn) {
             let (Plan::Kill(at) | Plan::Tear(at)) = plan else { continue };
             let at = format!("{plan} ({})", call(rehearsal, at));
@@ -163,7 +158,7 @@ fn failed(stage: &Stage, row: &Operation, all: bool) -> Faults {
                 for plan in [Plan::Once(ordinal, errno), Plan::From(ordinal, errno)] {
                     let at = format!("{plan} ({})", call(rehearsal, ordinal));
                     let outcome = point(stage, tally, row, rehearsal, plan)
-                        .and_then(|said| explained(row, &said, &named));
+                        .and_then(|said| explained(row, &said, named));
                     if let Err(fault) = outcome {
                         tell(tally, &mut faults, &at, fault);
                     }
@@ -176,7 +171,7 @@ fn failed(stage: &Stage, row: &Operation, all: bool) -> Faults {
 
 /// Whether an operation ended well, or with an error that names what happened, and its
 /// process could go on.
-fn explained(row: &Operation, said: &Said, named: &[(&str, &str)]) -> Result<(), Fault> {
+fn explained(row: &Operation, said: &Said, named: &[Named]) -> Result<(), Fault> {
     let logged = |words: &str| said.errors.contains(words);
     let sound = if let Deed::Program(_) = row.deed {
         said.succeeded || (said.failed && named.iter().any(|(_, words)| logged(words)))
