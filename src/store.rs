@@ -407,8 +407,14 @@ pub trait Store: Reader + Send + Sync {
     /// The lock file could not be opened.
     fn alone(&self) -> Result<Option<Box<dyn Presence>>>;
 
-    /// Whether commits are possible at all (a read-only file system, or file).
+    /// Whether commits are possible now, as far as file system and permissions go. A
+    /// store that was opened when they were not stays read-only for as long as it lives.
     fn is_writable(&self) -> bool;
+
+    /// Whether it is worth letting go of this store and opening what lies in its place
+    /// anew: it was removed or replaced, by whoever and however, or it was opened to be
+    /// read only and could now be written.
+    fn is_outdated(&self) -> bool;
 }
 
 /// All tokens of one place: a directory, or memory. Slot numbers name them.

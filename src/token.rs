@@ -287,12 +287,6 @@ impl Token {
         &*self.store
     }
 
-    /// Whether `store` is the one that the token is kept in.
-    #[must_use]
-    pub fn is_kept_in(&self, store: &Arc<dyn Store>) -> bool {
-        std::ptr::addr_eq(Arc::as_ptr(&self.store), Arc::as_ptr(store))
-    }
-
     /// Makes the files of the token as small as what they hold.
     ///
     /// # Errors

@@ -112,10 +112,7 @@ impl Module {
     /// The token in `slot`, opened if it has not been; `None` when the slot is
     /// empty.
     pub(super) fn token(&self, slot: &Slot, state: &mut SlotState) -> Result<Option<Arc<Token>>> {
-        let outdated = |token: &Arc<Token>| {
-            let there = self.place.open(slot.id.number());
-            !there.is_ok_and(|store| token.is_kept_in(&store))
-        };
+        let outdated = |token: &Arc<Token>| token.store().is_outdated();
         if state.sessions.is_empty() && state.token.as_ref().is_some_and(outdated) {
             // It was removed, by whoever and however. Another may be in its place by now.
             self.forget_token_objects(state);

@@ -285,6 +285,10 @@ impl Store for MemoryStore {
     fn is_writable(&self) -> bool {
         true
     }
+
+    fn is_outdated(&self) -> bool {
+        self.state().is_err()
+    }
 }
 
 struct Counted<'s> {

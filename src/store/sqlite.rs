@@ -40,7 +40,7 @@ use parking_lot::MutexGuard;
 use presence::Presences;
 use process::{Claim, Inside, Standing};
 use records::Snapshot;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, MAIN_DB, OpenFlags};
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
@@ -70,6 +70,7 @@ pub struct SqliteStore {
     path: PathBuf,
     database: PathBuf,
     slot: SlotId,
+    /// When it was opened; see also [`SqliteStore::may_write`].
     writable: bool,
     noticing: Noticing,
     handles: Arc<Handles>,
@@ -94,7 +95,7 @@ impl SqliteStore {
         for suffix in ["-wal", "-shm"] {
             files::check_file(&with_suffix(&database, suffix))?;
         }
-        let writable = files::may_write(directory) && files::may_write(&database);
+        let writable = may_write(directory, &database);
         // From here on a fork must find what is open registered.
         let inside = Inside::enter_first(&database)?;
         let claim = Claim::new(&database, &directory.join(COPIES_FILE), writable)?;
@@ -181,16 +182,15 @@ impl SqliteStore {
         matches!(&self.noticing, Noticing::Page(page) if page.is_retired())
     }
 
-    /// Whether it is worth asking: the token is still there under its name, and has not
-    /// become writable since it was opened to be read only.
+    /// Whether the token is still there under its name.
     pub(super) fn is_current(&self) -> bool {
         let there = self.handles.standing(&self.database) == Some(Standing::There);
-        there && !self.is_removed() && (self.writable || !self.may_write())
+        there && !self.is_removed()
     }
 
     /// Whether this process may write the files now.
     fn may_write(&self) -> bool {
-        files::may_write(&self.path) && files::may_write(&self.database)
+        may_write(&self.path, &self.database)
     }
 
     /// Whether the files are still those that everybody finds, and the page is one of
@@ -253,7 +253,8 @@ impl SqliteStore {
 
     /// Waits for the writer's lock.
     fn wait_to_write(&self) -> Result<Writing<'_>> {
-        let Some(writers_file) = self.handles.writers_file.as_ref() else {
+        let Some(writers_file) = self.handles.writers_file.as_ref().filter(|_| self.may_write())
+        else {
             return Err(Error::StoreReadOnly(self.database.clone()));
         };
         let inside = Inside::enter();
@@ -270,6 +271,10 @@ impl SqliteStore {
         if guard.is_none() {
             let connection = open_database(&self.database, true)?;
             schema::configure(&connection, true).at(&self.database, "set up")?;
+            // What SQLite could only open to be read would stay so.
+            if connection.is_readonly(MAIN_DB).at(&self.database, "open")? {
+                return Err(Error::StoreReadOnly(self.database.clone()));
+            }
             *guard = Some(connection);
         }
         Ok(Writing { store: self, _queue: queue, guard, _inside: inside })
@@ -305,6 +310,10 @@ impl SqliteStore {
         let count = version.map_or(1, |version| u64::from(version) * 2);
         Generation { incarnation, count }
     }
+}
+
+fn may_write(directory: &Path, database: &Path) -> bool {
+    files::may_write(directory) && files::may_write(database)
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -538,7 +547,11 @@ impl Store for SqliteStore {
     }
 
     fn is_writable(&self) -> bool {
-        self.writable
+        self.writable && self.may_write()
+    }
+
+    fn is_outdated(&self) -> bool {
+        !self.is_current() || (!self.writable && self.may_write())
     }
 }
 

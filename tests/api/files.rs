@@ -8,6 +8,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, si
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 use std::fs;
+use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::process::Command;
@@ -16,12 +17,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 const WHY: &str = "SoftHSM2 maps no file";
 
+const OURS: &str = "what SoftHSM2 does there is nobody's wish";
+
 cases! {
     page_cut_off_is_no_signal softhsm2: unasked(WHY),
     page_replaced_is_noticed_by_who_only_signs softhsm2: unasked(WHY),
     token_moved_away_is_noticed_by_who_only_signs softhsm2: unasked(WHY),
     token_copied_in_by_hand_appears_and_one_taken_away_disappears
         softhsm2: unasked("SoftHSM2 reads its directory at the start"),
+    read_only_file_system_signs_and_refuses_changes softhsm2: unasked(OURS),
+    full_disk_is_named_and_loses_nothing softhsm2: unasked(OURS),
     bus_error_of_the_application_is_its_own softhsm2: unasked(WHY),
     bus_error_of_nobody_ends_the_program softhsm2: unasked(WHY),
 }
@@ -128,6 +133,84 @@ fn token_copied_in_by_hand_appears_and_one_taken_away_disappears(w: &World) {
     fs::rename(&aside, &token).unwrap();
     let s = w.login(slot, CKU_USER, USER_PIN).unwrap();
     assert_eq!(s.find(&template![]).unwrap().len(), 1);
+}
+
+const READ_ONLY: &str = r#"mount --bind "$0" "$0" && mount -o remount,bind,ro,nosuid,nodev "$0""#;
+const SMALL_DISK: &str = r#"mount -t tmpfs -o size=2m,mode=700 none "$0""#;
+
+fn read_only_file_system_signs_and_refuses_changes(w: &World) {
+    let mac = w.directory().join("mac");
+    if w.part().is_none() {
+        let (s, key) = key(w);
+        fs::write(&mac, s.mac(HMAC, key, b"text").unwrap()).unwrap();
+        let mut reader = w.other_after(READ_ONLY, "reads");
+        // What the owner does meanwhile is seen there.
+        assert_eq!(reader.hear(), "signed");
+        s.destroy(key).unwrap();
+        s.close().unwrap();
+        reader.say("destroyed");
+        return reader.join();
+    }
+    let module = w.start();
+    let slot = w.known_token();
+    assert_ne!(module.token_flags(slot) & CKF_WRITE_PROTECTED, 0);
+    refused(Session::open(module, slot, RW), CKR_TOKEN_WRITE_PROTECTED);
+    let s = w.open(slot, CKF_SERIAL_SESSION);
+    // Uncounted: more than lock a PIN.
+    for _ in 0..12 {
+        refused(s.login(CKU_USER, "wrong-pin"), CKR_PIN_INCORRECT);
+    }
+    assert_eq!(module.token_flags(slot) & (CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_LOCKED), 0);
+    s.login(CKU_USER, USER_PIN).unwrap();
+    let found = s.find(&template![CKA_LABEL => "key"]).unwrap();
+    let mac = fs::read(&mac).unwrap();
+    assert_eq!(s.mac(HMAC, found[0], b"text").unwrap(), mac);
+    s.check(HMAC, found[0], b"text", &mac).unwrap();
+    let session_key = template![CKA_VALUE_LEN => 32, CKA_TOKEN => false];
+    s.generate(CKM_GENERIC_SECRET_KEY_GEN, &session_key).unwrap();
+    let token_key = template![CKA_VALUE_LEN => 32, CKA_TOKEN => true];
+    refused(s.generate(CKM_GENERIC_SECRET_KEY_GEN, &token_key), CKR_SESSION_READ_ONLY);
+    refused(module.init_token(module.empty_slot(), SO_PIN, "new"), CKR_TOKEN_WRITE_PROTECTED);
+    w.say("signed");
+    assert_eq!(w.hear(), "destroyed");
+    refused(s.sign_init(HMAC, found[0]), CKR_KEY_HANDLE_INVALID);
+    module.close_all(slot).unwrap();
+    refused(module.init_token(slot, SO_PIN, "new"), CKR_TOKEN_WRITE_PROTECTED);
+    // Where counting is required nobody logs in.
+    module.finalize().unwrap();
+    unsafe { std::env::set_var("SIGNET_PIN_REQUIRE_COUNTER", "true") };
+    w.start();
+    let s = w.open(slot, CKF_SERIAL_SESSION);
+    refused(s.login(CKU_USER, USER_PIN), CKR_TOKEN_WRITE_PROTECTED);
+}
+
+fn full_disk_is_named_and_loses_nothing(w: &World) {
+    if w.part().is_none() {
+        return w.other_after(SMALL_DISK, "fills").join();
+    }
+    let (s, first) = key(w);
+    let mac = s.mac(HMAC, first, b"text").unwrap();
+    let filler = w.directory().join("tokens").join("filler");
+    let mut file = fs::File::create(&filler).unwrap();
+    while file.write_all(&[7; 4096]).is_ok() {}
+    let token_key = template![CKA_VALUE_LEN => 32, CKA_TOKEN => true];
+    refused(s.generate(CKM_GENERIC_SECRET_KEY_GEN, &token_key), CKR_DEVICE_MEMORY);
+    refused(s.set(first, &template![CKA_ID => b"id"]), CKR_DEVICE_MEMORY);
+    refused(s.destroy(first), CKR_DEVICE_MEMORY);
+    refused(s.set_pin(USER_PIN, "changed-pin"), CKR_DEVICE_MEMORY);
+    assert_eq!(s.mac(HMAC, first, b"text").unwrap(), mac);
+    let module = w.module();
+    refused(module.init_token(module.empty_slot(), SO_PIN, "new"), CKR_DEVICE_MEMORY);
+    assert_eq!(module.slots(true).unwrap(), [0, 1]);
+    s.logout().unwrap();
+    refused(s.login(CKU_USER, USER_PIN), CKR_DEVICE_MEMORY);
+    drop(file);
+    fs::remove_file(&filler).unwrap();
+    s.login(CKU_USER, USER_PIN).unwrap();
+    let second = s.generate(CKM_GENERIC_SECRET_KEY_GEN, &token_key).unwrap();
+    let found = s.find(&template![]).unwrap();
+    assert!(found.len() == 2 && found[1] == second);
+    assert_eq!(s.mac(HMAC, found[0], b"text").unwrap(), mac);
 }
 
 static CAUGHT: AtomicUsize = AtomicUsize::new(0);

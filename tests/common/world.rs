@@ -125,8 +125,20 @@ impl World {
 
     /// Starts the same case in another process, there to play this part.
     pub fn other(&self, part: &str) -> Other {
-        let program = std::env::current_exe().expect("this program has a path");
-        let mut child = Command::new(program)
+        self.start_part(Command::new(this_program()), part)
+    }
+
+    /// The same where the file system of the token directory has been changed for that
+    /// process alone, by a shell that finds the directory in `$0`.
+    pub fn other_after(&self, mount: &str, part: &str) -> Other {
+        let mut command = Command::new("unshare");
+        command.args(namespaces()).args(["sh", "-c", &format!("{mount} && exec \"$@\"")]);
+        command.arg(self.directory.join("tokens")).arg(this_program());
+        self.start_part(command, part)
+    }
+
+    fn start_part(&self, mut command: Command, part: &str) -> Other {
+        let mut child = command
             .args(&self.arguments)
             .args(["--part", part])
             .stdin(Stdio::piped())
@@ -150,6 +162,26 @@ impl World {
         std::io::stdin().read_line(&mut line).expect("the first process speaks");
         line.trim_end().to_owned()
     }
+}
+
+fn this_program() -> PathBuf {
+    std::env::current_exe().expect("this program has a path")
+}
+
+/// What `unshare` must be told for mounts of one's own: any user may have them in a user
+/// namespace, where the machine allows those, and root without one.
+fn namespaces() -> &'static [&'static str] {
+    let ways: [&[&str]; 2] = [&["--map-root-user", "--mount"], &["--mount"]];
+    let works = |way: &&&[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(**way).args(["mount", "-t", "tmpfs", "none", "/mnt"]);
+        command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    };
+    ways.iter().find(works).copied().expect(
+        "this case mounts a file system in a namespace of its own: \
+         allow user namespaces (kernel.apparmor_restrict_unprivileged_userns=0), \
+         or give root CAP_SYS_ADMIN (docker run --privileged)",
+    )
 }
 
 /// Another process of the same case.

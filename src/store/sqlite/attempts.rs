@@ -12,7 +12,7 @@ use super::failure::At;
 use super::records::{Snapshot, signed, unsigned};
 use super::{ATTEMPTS_FILE, SqliteStore};
 use crate::error::{Error, Result};
-use crate::store::{Attempts, RecordId, Reservation, Uncounted, files};
+use crate::store::{Attempts, RecordId, Reservation, Store, Uncounted, files};
 use rusqlite::OptionalExtension;
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -103,7 +103,7 @@ impl SqliteStore {
         credential: &RecordId,
         limit: u32,
     ) -> Result<Box<dyn Reservation + '_>> {
-        if !self.writable {
+        if !self.is_writable() {
             // What was counted before still locks.
             return if self.read_attempts(credential)?.failures < limit {
                 Ok(Box::new(Uncounted))

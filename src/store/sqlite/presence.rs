@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::store::{Presence, files};
 use arc_swap::ArcSwap;
 use std::fs::{File, TryLockError};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
@@ -34,10 +34,16 @@ impl Presences {
     /// A presence; `None` when the other sort is there.
     pub(super) fn enter(self: &Arc<Self>, alone: bool) -> Result<Option<Box<dyn Presence>>> {
         files::check_file(&self.path)?;
-        let file = match files::open(&self.path, self.writable) {
+        // Read only, unless it must be made: a permission may have been lost since.
+        let open = |writable| files::open(&self.path, writable);
+        let missing = |error: &io::Error| error.kind() == ErrorKind::NotFound;
+        let opened = open(false).or_else(|error| {
+            if missing(&error) && self.writable { open(true) } else { Err(error) }
+        });
+        let file = match opened {
             Ok(file) => file,
             // A read-only copy without the file: nobody can be alone on it anyway.
-            Err(error) if error.kind() == ErrorKind::NotFound && !self.writable => {
+            Err(error) if missing(&error) && !self.writable => {
                 return Ok(Some(Box::new(Held { lock: None, pid: 0, all: Arc::clone(self) })));
             }
             Err(error) => return Err(Error::io(&self.path, "open", &error)),

@@ -70,7 +70,7 @@ pub(super) struct Claim {
     pid: u32,
     /// Holds the lock for as long as it is open. `None`: nothing to lock, on a
     /// read-only store.
-    _file: Option<File>,
+    file: Option<File>,
 }
 
 impl Claim {
@@ -81,13 +81,19 @@ impl Claim {
             database.symlink_metadata().map_err(|error| Error::io(database, "look at", &error))?;
         let (id, pid) = (FileId::of(&found), std::process::id());
         for _ in 0..CLAIM_TRIES {
-            if let Some(claim) = Self::registered(id) {
-                return if claim.pid == pid { Ok(claim) } else { Err(inherited(database)) };
+            let registered = Self::registered(id);
+            if registered.iter().any(|claim| claim.pid != pid) {
+                return Err(inherited(database));
+            }
+            // One without a lock serves those only who need none.
+            let mut serving = registered.into_iter();
+            if let Some(claim) = serving.find(|claim| claim.file.is_some() || !writable) {
+                return Ok(claim);
             }
             let file = if writable { Some(lock(lock_file)?) } else { None };
             // Nobody writes a read-only file, so nobody's locks matter there.
             if file.as_ref().is_none_or(Option::is_some) {
-                let claim = Arc::new(Self { database: id, pid, _file: file.flatten() });
+                let claim = Arc::new(Self { database: id, pid, file: file.flatten() });
                 register(&claim);
                 return Ok(claim);
             }
@@ -109,10 +115,10 @@ impl Claim {
         }
     }
 
-    fn registered(database: FileId) -> Option<Arc<Self>> {
+    fn registered(database: FileId) -> Vec<Arc<Self>> {
         let claims = CLAIMS.load();
-        let mut alive = claims.iter().flat_map(|claims| claims.iter()).filter_map(Weak::upgrade);
-        alive.find(|claim| claim.database == database)
+        let alive = claims.iter().flat_map(|claims| claims.iter()).filter_map(Weak::upgrade);
+        alive.filter(|claim| claim.database == database).collect()
     }
 }
 

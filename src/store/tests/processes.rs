@@ -140,6 +140,7 @@ fn part_in_another_test() {
         "fork" => fork_and_go_on(&place, &path),
         "fork amid a commit" => fork_amid_a_commit(&place, &path),
         "read" => super::read_only::read(&path, &number),
+        "lose permission" => super::read_only::lose_permission(&path),
         other => panic!("unknown role {other}"),
     }
 }

@@ -247,4 +247,8 @@ impl Store for Wrapped {
     fn is_writable(&self) -> bool {
         !self.is_read_only() && self.store.is_writable()
     }
+
+    fn is_outdated(&self) -> bool {
+        self.store.is_outdated()
+    }
 }
