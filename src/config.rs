@@ -31,6 +31,7 @@ use file::File;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// What the configuration asks of the process and machine it is read in.
@@ -98,6 +99,9 @@ pub struct Config {
     /// Token objects that are kept open at a time; 1 to 1,000,000. One that is
     /// used again after that is read and opened anew.
     pub cache_objects: u32,
+    /// How long to wait for another process that keeps a token locked and does not
+    /// get on: 1 to 3,600 seconds.
+    pub busy_timeout: Duration,
     /// The token to make at the first start, if any.
     pub auto_init: Option<AutoInit>,
     /// What was odd but usable, for the log.
@@ -180,6 +184,7 @@ settings! {
     ARGON2_ITERATIONS: "pin.argon2_iterations", "SIGNET_PIN_ARGON2_ITERATIONS";
     ARGON2_LANES: "pin.argon2_lanes", "SIGNET_PIN_ARGON2_LANES";
     CACHE_OBJECTS: "cache.objects", "SIGNET_CACHE_OBJECTS";
+    BUSY_TIMEOUT: "store.busy_timeout", "SIGNET_STORE_BUSY_TIMEOUT";
     LABEL: "auto_init.label", "SIGNET_AUTO_INIT_LABEL";
     LABEL_FILE: "auto_init.label_file", "SIGNET_AUTO_INIT_LABEL_FILE";
     SO_PIN_FILE: "auto_init.so_pin_file", "SIGNET_AUTO_INIT_SO_PIN_FILE";
@@ -220,6 +225,7 @@ impl Config {
             pin_counter_required: false,
             argon2: PinParameters::DEFAULT,
             cache_objects: 1024,
+            busy_timeout: Duration::from_secs(30),
             auto_init: None,
             notices: Vec::new(),
         }
@@ -331,6 +337,9 @@ impl Reader<'_> {
         self.set(&mut config.pin_counter_required, PIN_COUNTER, value::boolean)?;
         config.argon2 = self.argon2()?;
         self.set(&mut config.cache_objects, CACHE_OBJECTS, value::number(1, 1_000_000))?;
+        if let Some(seconds) = self.parse(BUSY_TIMEOUT, value::number(1, 3600))? {
+            config.busy_timeout = Duration::from_secs(seconds.into());
+        }
         config.auto_init = self.auto_init()?;
         config.notices = self.notices;
         Ok(config)

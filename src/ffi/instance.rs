@@ -61,7 +61,8 @@ impl Instance {
 
     fn open(config: &Config, clock: Arc<SystemClock>) -> Result<Module> {
         let entropy = Arc::new(OsEntropy);
-        let place = Arc::new(DirectoryPlace::new(&config.token_dir, entropy.clone()));
+        let place = DirectoryPlace::new(&config.token_dir, entropy.clone());
+        let place = Arc::new(place.with_busy_timeout(config.busy_timeout));
         let module = Module::new(place, Surroundings { entropy, clock }, config)?
             .in_life(LIVES.fetch_add(1, Ordering::Relaxed));
         if let Some(auto) = &config.auto_init {

@@ -12,8 +12,9 @@
 
 #![forbid(unsafe_code)]
 
-use super::files::{self, Queue};
+use super::files::{self, Pauses, Queue};
 use super::generation::GenerationPage;
+use super::sqlite::process::Inside;
 use super::sqlite::{DATABASE, DATABASE_LOG, GENERATION_FILE, SqliteStore, WRITERS_FILE};
 use super::{Change, Place, Store, slot_id};
 use crate::entropy::Entropy;
@@ -21,18 +22,22 @@ use crate::error::{Error, Result};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 const LOCK_FILE: &str = "signet.lock";
+/// How long to wait for a process that does not get on, unless told otherwise.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The tokens in one directory, each a [`SqliteStore`].
 pub struct DirectoryPlace {
     path: PathBuf,
     entropy: Arc<dyn Entropy>,
+    busy_timeout: Duration,
     open: Mutex<HashMap<u64, Weak<SqliteStore>>>,
 }
 
@@ -46,7 +51,14 @@ impl DirectoryPlace {
     /// The tokens in `path`, which is made when the first token is.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { path: path.into(), entropy, open: Mutex::default() }
+        Self { path: path.into(), entropy, busy_timeout: BUSY_TIMEOUT, open: Mutex::default() }
+    }
+
+    /// The same, where who waits for another process that does not get on gives up
+    /// after `busy_timeout` and not after 30 seconds.
+    #[must_use]
+    pub fn with_busy_timeout(self, busy_timeout: Duration) -> Self {
+        Self { busy_timeout, ..self }
     }
 
     /// The directory without links on its way, which SQLite refuses.
@@ -54,8 +66,21 @@ impl DirectoryPlace {
         self.path.canonicalize().map_err(|error| Error::io(&self.path, "find", &error))
     }
 
-    fn lock_file(directory: &Path) -> Result<File> {
-        files::open_lock_file(&directory.join(LOCK_FILE))
+    /// Does `work` with the place's lock. A fork waits for it: its child must not hold
+    /// a copy of the lock.
+    fn locked<T>(&self, directory: &Path, work: impl FnOnce(&Inside) -> Result<T>) -> Result<T> {
+        let path = directory.join(LOCK_FILE);
+        let mut pauses = Pauses::new(self.busy_timeout);
+        loop {
+            let inside = Inside::enter_first(directory)?;
+            if let Some(_lock) = Queue::try_join(&path)? {
+                return work(&inside);
+            }
+            drop(inside);
+            if !pauses.pause() {
+                return Err(files::busy(&path, self.busy_timeout));
+            }
+        }
     }
 
     fn open_store(&self, directory: &Path, slot: u64) -> Result<Arc<SqliteStore>> {
@@ -68,7 +93,7 @@ impl DirectoryPlace {
         if matches!(path.symlink_metadata(), Err(error) if error.kind() == ErrorKind::NotFound) {
             return Err(Error::TokenNotPresent(slot_id(slot)));
         }
-        let store = SqliteStore::open(&path, slot, &*self.entropy)?;
+        let store = SqliteStore::open(&path, slot, &*self.entropy, self.busy_timeout)?;
         // A copy of the directory of a removed token: the page in it says so.
         if store.is_removed() {
             return Err(Error::TokenNotPresent(slot_id(slot)));
@@ -108,42 +133,39 @@ impl Place for DirectoryPlace {
     fn create(&self, slot: u64, first: Vec<Change>) -> Result<Arc<dyn Store>> {
         make_directories(&self.path)?;
         let directory = self.real_path()?;
-        let lock_file = Self::lock_file(&directory)?;
-        let lock =
-            Queue::join(&lock_file).map_err(|error| Error::io(&directory, "lock", &error))?;
-        clean(&directory, &*self.entropy)?;
-        let (unfinished, finished) =
-            (passing_path(&directory, slot, "new"), token_path(&directory, slot));
-        if finished.symlink_metadata().is_ok() {
-            return Err(Error::SlotIdInvalid(slot_id(slot)));
-        }
-        let made = make_directory(&unfinished)
-            .and_then(|()| SqliteStore::create(&unfinished, &*self.entropy, first))
-            .and_then(|()| move_token(&directory, &unfinished, &finished));
-        if let Err(error) = made {
-            // Best effort: under this name the next creation removes it anyway.
-            let _ = fs::remove_dir_all(&unfinished);
-            return Err(error);
-        }
-        drop(lock);
+        self.locked(&directory, |inside| {
+            clean(&directory, &*self.entropy, self.busy_timeout)?;
+            let (unfinished, finished) =
+                (passing_path(&directory, slot, "new"), token_path(&directory, slot));
+            if finished.symlink_metadata().is_ok() {
+                return Err(Error::SlotIdInvalid(slot_id(slot)));
+            }
+            let made = make_directory(&unfinished)
+                .and_then(|()| SqliteStore::create(&unfinished, &*self.entropy, first, inside))
+                .and_then(|()| move_token(&directory, &unfinished, &finished));
+            if made.is_err() {
+                // Best effort: under this name the next creation removes it anyway.
+                let _ = fs::remove_dir_all(&unfinished);
+            }
+            made
+        })?;
         Ok(self.open_store(&directory, slot)?)
     }
 
     fn remove(&self, slot: u64) -> Result<()> {
         let directory = self.real_path()?;
-        let lock_file = Self::lock_file(&directory)?;
-        let _lock =
-            Queue::join(&lock_file).map_err(|error| Error::io(&directory, "lock", &error))?;
-        clean(&directory, &*self.entropy)?;
-        let (token, leaving) =
-            (token_path(&directory, slot), passing_path(&directory, slot, "gone"));
-        if token.symlink_metadata().is_err() {
-            return Err(Error::SlotIdInvalid(slot_id(slot)));
-        }
-        files::check_directory(&token)?;
-        move_token(&directory, &token, &leaving)?;
-        self.open.lock().remove(&slot);
-        bury(&leaving, &*self.entropy)
+        self.locked(&directory, |_| {
+            clean(&directory, &*self.entropy, self.busy_timeout)?;
+            let (token, leaving) =
+                (token_path(&directory, slot), passing_path(&directory, slot, "gone"));
+            if token.symlink_metadata().is_err() {
+                return Err(Error::SlotIdInvalid(slot_id(slot)));
+            }
+            files::check_directory(&token)?;
+            move_token(&directory, &token, &leaving)?;
+            self.open.lock().remove(&slot);
+            bury(&leaving, &*self.entropy, self.busy_timeout)
+        })
     }
 }
 
@@ -154,7 +176,7 @@ fn move_token(directory: &Path, from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Finishes what a killed creation or removal left behind; the lock is held.
-fn clean(directory: &Path, entropy: &dyn Entropy) -> Result<()> {
+fn clean(directory: &Path, entropy: &dyn Entropy, busy_timeout: Duration) -> Result<()> {
     let io = |error| Error::io(directory, "list", &error);
     for entry in fs::read_dir(directory).map_err(io)? {
         let entry = entry.map_err(io)?;
@@ -162,21 +184,19 @@ fn clean(directory: &Path, entropy: &dyn Entropy) -> Result<()> {
         let inner = name.to_str().and_then(|name| name.strip_prefix('.'));
         let Some((token, state)) = inner.and_then(|name| name.rsplit_once('.')) else { continue };
         if slot_number(token).is_some() && matches!(state, "new" | "gone") {
-            bury(&entry.path(), entropy)?;
+            bury(&entry.path(), entropy, busy_timeout)?;
         }
     }
     Ok(())
 }
 
 /// Tells those who still have the token open that it is gone, and deletes it.
-fn bury(leaving: &Path, entropy: &dyn Entropy) -> Result<()> {
+fn bury(leaving: &Path, entropy: &dyn Entropy, busy_timeout: Duration) -> Result<()> {
     files::check_directory(leaving)?;
     let page = leaving.join(GENERATION_FILE);
     if let Some(page) = GenerationPage::open(&page, true, entropy)? {
-        let path = leaving.join(WRITERS_FILE);
-        let writers = files::open_lock_file(&path)?;
         // A writer at work finishes its commit; the next finds the page retired.
-        let _queue = Queue::join(&writers).map_err(|error| Error::io(&path, "lock", &error))?;
+        let _queue = Queue::join(&leaving.join(WRITERS_FILE), busy_timeout)?;
         page.retire();
     }
     let overwritten = overwrite(leaving);

@@ -7,10 +7,11 @@ use crate::error::{Error, Result};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use nix::unistd::{AccessFlags, Uid, eaccess};
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 /// The mode of every file made here.
 pub(super) const FILE_MODE: u32 = 0o600;
@@ -109,28 +110,101 @@ pub(super) fn sync_directory(path: &Path) -> Result<()> {
         .map_err(|error| Error::io(path, "sync the directory", &error))
 }
 
-/// An exclusive `flock`, released explicitly: a forked child may hold a copy of
-/// the descriptor, so that closing ours would not end the lock.
-pub(super) struct Queue<'f>(&'f File);
+/// An exclusive `flock` on a description of its own, opened for this one time: the
+/// child of an earlier `fork` has no copy that would keep the lock when this process
+/// is killed. Released explicitly, for the sake of a child forked since.
+pub(super) struct Queue(File);
 
-impl<'f> Queue<'f> {
-    /// Waits for its turn.
-    pub(super) fn join(file: &'f File) -> io::Result<Self> {
+impl Queue {
+    /// Takes the lock if nobody has it.
+    pub(super) fn try_join(path: &Path) -> Result<Option<Self>> {
+        let file = open_lock_file(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(Error::io(path, "lock", &error)),
+        }
+        // Replaced since it was opened: the others lock another file.
+        let (held, there) = (file.metadata(), path.symlink_metadata());
+        let same = |(held, there)| FileId::of(&held) == FileId::of(&there);
+        Ok(held.ok().zip(there.ok()).is_some_and(same).then_some(Self(file)))
+    }
+
+    /// Waits for the lock, for as long as `timeout` at most.
+    pub(super) fn join(path: &Path, timeout: Duration) -> Result<Self> {
+        let mut pauses = Pauses::new(timeout);
         loop {
-            match file.lock() {
-                Ok(()) => return Ok(Self(file)),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            if let Some(queue) = Self::try_join(path)? {
+                return Ok(queue);
+            }
+            if !pauses.pause() {
+                return Err(busy(path, timeout));
             }
         }
     }
 }
 
-impl Drop for Queue<'_> {
+impl Drop for Queue {
     fn drop(&mut self) {
         // Unlocking an open descriptor cannot fail in a way that could be mended here.
         let _ = self.0.unlock();
     }
+}
+
+/// Pauses between two tries at what nothing tells of, until their sum is reached.
+pub(super) struct Pauses {
+    next: Duration,
+    left: Duration,
+}
+
+impl Pauses {
+    const FIRST: Duration = Duration::from_millis(1);
+    const LONGEST: Duration = Duration::from_millis(16);
+
+    pub(super) fn new(sum: Duration) -> Self {
+        Self { next: Self::FIRST, left: sum }
+    }
+
+    /// Sleeps; false, at once, when the sum is reached.
+    pub(super) fn pause(&mut self) -> bool {
+        if self.left.is_zero() {
+            return false;
+        }
+        std::thread::sleep(self.next);
+        self.left = self.left.saturating_sub(self.next);
+        self.next = (self.next * 2).min(Self::LONGEST);
+        true
+    }
+}
+
+/// Why a lock was not to be had within `timeout`, with the name of who has it as far
+/// as the system tells.
+pub(super) fn busy(path: &Path, timeout: Duration) -> Error {
+    let holder = match lock_holder(path) {
+        Some(pid) => format!("process {pid}"),
+        None => "another process".to_owned(),
+    };
+    Error::FunctionFailed(format!(
+        "{}: {holder} has kept it locked for {} s and more; is it stopped?",
+        path.display(),
+        timeout.as_secs()
+    ))
+}
+
+/// The process that has `flock`ed a file, by the number it has for this process.
+fn lock_holder(path: &Path) -> Option<u32> {
+    let inode = path.symlink_metadata().ok()?.ino().to_string();
+    // 1: FLOCK  ADVISORY  WRITE 2044 fe:01:1835015 0 EOF
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let mut holders = locks.lines().filter_map(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let flock = words.next()? == "FLOCK";
+        let (pid, file) = (words.nth(2)?, words.next()?);
+        // The device is not compared: some file systems show another one there.
+        let same = flock && file.rsplit(':').next()? == inode;
+        if same { pid.parse().ok() } else { None }
+    });
+    holders.next().filter(|_| holders.next().is_none())
 }
 
 /// Locks one byte for the open file description; false when another one has it.
@@ -189,6 +263,26 @@ mod tests {
         ] {
             assert!(objection(owner, mode, me).is_some());
         }
+    }
+
+    #[test]
+    fn a_lock_that_is_not_given_up_is_waited_for_and_its_holder_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let held = Queue::join(&path, Duration::ZERO).unwrap();
+        let Err(Error::FunctionFailed(why)) = Queue::join(&path, Duration::from_millis(3)) else {
+            panic!("two have it")
+        };
+        let me = std::process::id();
+        let named = format!("{}: process {me} has kept it locked for 0 s and more", path.display());
+        assert!(why.starts_with(&named), "{why}");
+        // Another file of this name is another lock; the old one serves nobody.
+        std::fs::remove_file(&path).unwrap();
+        let other = Queue::try_join(&path).unwrap().unwrap();
+        drop(held);
+        assert!(Queue::try_join(&path).unwrap().is_none());
+        drop(other);
+        Queue::join(&path, Duration::ZERO).unwrap();
     }
 
     #[test]

@@ -5,8 +5,15 @@
 //!       8   incarnation: drawn at random when the page was made, never 0
 //!      16   count: odd while a commit is under way, else drawn at random after
 //!           each commit; u64::MAX: removed for good
-//!      24   zeros up to 4096, all allocated on disk
+//!      24   zeros up to 4096, all allocated on disk, but for
+//!    2048   ticket: the number of the next who will wait for the writer's lock
+//!    2056   turn: the number of who may try it
+//!    2112   bells, 64 words of 4 bytes: whoever waits sleeps on one of them (`futex`)
 //! ```
+//!
+//! Tickets only make the waiting fair and cheap, far from the words that readers look
+//! at. The lock itself is the truth: who waits tries it now and then, whatever the page
+//! says, so the dead and the stopped cost the others a moment each.
 //!
 //! Numbers are in the machine's byte order: the page means nothing elsewhere,
 //! and its magic does not match there.
@@ -36,6 +43,8 @@ use crate::entropy::{self, Entropy};
 use crate::error::{Error, Result};
 use guard::Guarded;
 use memmap2::{MmapMut, MmapRaw};
+use nix::errno::Errno;
+use nix::libc;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous};
 use parking_lot::Mutex;
 use std::fs::File;
@@ -43,12 +52,17 @@ use std::io::{self, ErrorKind};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 const SIZE: usize = 4096;
 const MAGIC: u64 = u64::from_ne_bytes(*b"SGNTGEN\x01");
 const INCARNATION_AT: usize = 8;
 const COUNT_AT: usize = 16;
+const TICKET_AT: usize = 2048;
+const TURN_AT: usize = 2056;
+const BELLS_AT: usize = 2112;
+const BELLS: u64 = 64;
 /// The count of a page whose token was removed; odd, so nobody trusts a cache.
 const RETIRED: u64 = u64::MAX;
 /// What a page says that is not there: odd, and no page's incarnation.
@@ -258,7 +272,8 @@ impl GenerationPage {
         // the process ends. The mapping lives as long as `self`, which the returned
         // reference borrows. All accesses here are atomic; other processes share the
         // memory and use this very code. On a read-only mapping only loads happen
-        // (`change` checks), on 64-bit targets only (`open` checks).
+        // (`change` checks, and only writers take tickets), on 64-bit targets only
+        // (`open` checks).
         unsafe { &*self.map.as_ptr().add(at).cast::<AtomicU64>() }
     }
 
@@ -284,6 +299,62 @@ impl GenerationPage {
     /// The token is gone; irrevocable.
     pub(super) fn retire(&self) {
         self.change(|_| RETIRED);
+    }
+
+    /// A number in the queue for the writer's lock. For those only who may write.
+    pub(super) fn take_ticket(&self) -> u64 {
+        debug_assert!(self.writable);
+        self.word(TICKET_AT).fetch_add(1, Ordering::SeqCst)
+    }
+
+    /// The number whose turn it is.
+    pub(super) fn turn(&self) -> u64 {
+        self.word(TURN_AT).load(Ordering::SeqCst)
+    }
+
+    /// `ticket` is done with: it is the next one's turn.
+    pub(super) fn pass_turn(&self, ticket: u64) {
+        let next = ticket.wrapping_add(1);
+        self.word(TURN_AT).fetch_max(next, Ordering::SeqCst);
+        self.bell(next).fetch_add(1, Ordering::SeqCst);
+        // That nobody sleeps there is no failure, and there is no other.
+        let _ = self.futex(next, libc::FUTEX_WAKE, u32::MAX >> 1, None);
+    }
+
+    /// How often the bell of a ticket has rung. Read before the turn.
+    pub(super) fn rings(&self, ticket: u64) -> u32 {
+        self.bell(ticket).load(Ordering::SeqCst)
+    }
+
+    /// Sleeps until the bell of `ticket` has rung more often than `rings` says; false when
+    /// `longest` has passed without.
+    pub(super) fn await_turn(&self, ticket: u64, rings: u32, longest: Duration) -> bool {
+        let longest = libc::timespec {
+            tv_sec: longest.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+            tv_nsec: longest.subsec_nanos().into(),
+        };
+        self.futex(ticket, libc::FUTEX_WAIT, rings, Some(&longest)) != Err(Errno::ETIMEDOUT)
+    }
+
+    fn futex(
+        &self,
+        ticket: u64,
+        operation: libc::c_int,
+        value: u32,
+        timeout: Option<&libc::timespec>,
+    ) -> nix::Result<()> {
+        let timeout = timeout.map_or(std::ptr::null(), std::ptr::from_ref);
+        let bell = std::ptr::from_ref(self.bell(ticket));
+        // SAFETY: an aligned word of the mapping, and null or a live time.
+        let answer = unsafe { libc::syscall(libc::SYS_futex, bell, operation, value, timeout) };
+        Errno::result(answer).map(drop)
+    }
+
+    fn bell(&self, ticket: u64) -> &AtomicU32 {
+        let number = usize::try_from(ticket % BELLS).unwrap_or_default();
+        // SAFETY: as for `word`: aligned and inside, for there are BELLS of them from
+        // BELLS_AT on, and accessed as this type only.
+        unsafe { &*self.map.as_ptr().add(BELLS_AT + 4 * number).cast::<AtomicU32>() }
     }
 
     /// Whether the token is gone.

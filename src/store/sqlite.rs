@@ -4,14 +4,15 @@
 //! |---|---|
 //! | `token.db`, `-wal`, `-shm` | the SQLite database. Nothing in this process but SQLite may open it: closing any descriptor of it drops SQLite's locks |
 //! | `generation` | the mapped page, see `generation.rs` |
-//! | `writers` | locked by the writer at work; the others queue there, fairly, instead of polling SQLite's lock |
+//! | `writers` | locked by the writer at work; the others wait for it instead of polling SQLite's lock, and are woken through the page |
 //! | `attempts` | one locked byte for each open reservation |
 //! | `presence` | `flock`ed shared by each presence, exclusively by who is alone |
 //! | `copies` | one locked byte for each process, against two copies of this library in one |
 //!
 //! Two connections: one reads, one (opened at the first commit) writes, so that
 //! nobody's look-up waits for another thread's sync. Locks are taken in the order
-//! writer's mutex, `writers`, SQLite's; the reader's mutex is taken alone.
+//! writer's mutex, `writers`, SQLite's; the reader's mutex is taken alone. Who finds
+//! `writers` locked gives up the mutex, and is not [`Inside`], while he waits.
 
 #![forbid(unsafe_code)]
 
@@ -46,6 +47,7 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(super) const DATABASE: &str = "token.db";
 pub(super) const DATABASE_LOG: &str = "token.db-wal";
@@ -54,6 +56,10 @@ pub(super) const WRITERS_FILE: &str = "writers";
 pub(super) const ATTEMPTS_FILE: &str = "attempts";
 const PRESENCE_FILE: &str = "presence";
 const COPIES_FILE: &str = "copies";
+
+/// The longest that a writer sleeps before it looks for itself: who gave up the lock
+/// may have been killed before it could wake anybody.
+const LONGEST_SLEEP: Duration = Duration::from_millis(10);
 
 /// How changes are noticed.
 #[derive(Debug)]
@@ -73,19 +79,26 @@ pub struct SqliteStore {
     /// When it was opened; see also [`SqliteStore::may_write`].
     writable: bool,
     noticing: Noticing,
+    busy_timeout: Duration,
     handles: Arc<Handles>,
 }
 
 impl SqliteStore {
     /// Opens the token in `directory`, known as `slot`. `directory` holds no
-    /// symbolic links on its way (see `std::fs::canonicalize`).
+    /// symbolic links on its way (see `std::fs::canonicalize`). Who waits for another
+    /// process that does not get on gives up after `busy_timeout`.
     ///
     /// # Errors
     /// [`StoreIo`](Error::StoreIo): not there, not ours, writable by others, or open in
     /// another copy of this library; [`StoreDamaged`](Error::StoreDamaged): not a token
     /// store, or broken; [`TokenNotRecognized`](Error::TokenNotRecognized): made by a
     /// newer version.
-    pub fn open(directory: &Path, slot: u64, entropy: &dyn Entropy) -> Result<Self> {
+    pub fn open(
+        directory: &Path,
+        slot: u64,
+        entropy: &dyn Entropy,
+        busy_timeout: Duration,
+    ) -> Result<Self> {
         files::check_directory(directory)?;
         let database = directory.join(DATABASE);
         if !files::check_file(&database)? {
@@ -95,21 +108,25 @@ impl SqliteStore {
         for suffix in ["-wal", "-shm"] {
             files::check_file(&with_suffix(&database, suffix))?;
         }
+        for name in [GENERATION_FILE, WRITERS_FILE, ATTEMPTS_FILE, PRESENCE_FILE, COPIES_FILE] {
+            files::check_file(&directory.join(name))?;
+        }
         let writable = may_write(directory, &database);
         // From here on a fork must find what is open registered.
         let inside = Inside::enter_first(&database)?;
         let claim = Claim::new(&database, &directory.join(COPIES_FILE), writable)?;
-        let lock_file = |name: &str| files::open_lock_file(&directory.join(name));
-        let writers_file = if writable { Some(lock_file(WRITERS_FILE)?) } else { None };
-        let attempts_file = if writable { Some(lock_file(ATTEMPTS_FILE)?) } else { None };
-        let noticing = open_page(directory, writers_file.as_ref(), entropy)?;
+        let attempts_file = directory.join(ATTEMPTS_FILE);
+        let attempts_file =
+            if writable { Some(files::open_lock_file(&attempts_file)?) } else { None };
+        let noticing = open_page(directory, writable, entropy, busy_timeout)?;
         let presences = Presences::new(directory.join(PRESENCE_FILE), writable);
         let store = Self {
             path: directory.into(),
             slot: slot_id(slot),
             writable,
             noticing,
-            handles: Handles::register(claim, writers_file, attempts_file, presences),
+            busy_timeout,
+            handles: Handles::register(claim, attempts_file, presences),
             database,
         };
         let version = store.connect();
@@ -123,7 +140,7 @@ impl SqliteStore {
 
     /// Opens the reading connection; the schema's version.
     fn connect(&self) -> Result<usize> {
-        let connection = open_database(&self.database, self.writable)?;
+        let connection = open_database(&self.database, self.writable, self.busy_timeout)?;
         schema::configure(&connection, false).at(&self.database, "set up")?;
         let version = schema::version(&connection, &self.database, self.slot)?;
         *self.handles.reader.lock() = Some(connection);
@@ -145,9 +162,9 @@ impl SqliteStore {
         directory: &Path,
         entropy: &dyn Entropy,
         first: Vec<Change>,
+        _: &Inside,
     ) -> Result<()> {
         let database = directory.join(DATABASE);
-        let _inside = Inside::enter_first(&database)?;
         for name in [DATABASE, WRITERS_FILE, ATTEMPTS_FILE, PRESENCE_FILE, COPIES_FILE] {
             let path = directory.join(name);
             files::open(&path, true)
@@ -155,7 +172,7 @@ impl SqliteStore {
                 .map_err(|error| Error::io(&path, "make", &error))?;
         }
         GenerationPage::open_or_make(&directory.join(GENERATION_FILE), entropy)?;
-        let connection = open_database(&database, true)?;
+        let connection = open_database(&database, true, Duration::ZERO)?;
         let at = "make the database";
         let identify = format!(
             "PRAGMA journal_mode = WAL; PRAGMA application_id = {}",
@@ -253,23 +270,54 @@ impl SqliteStore {
 
     /// Waits for the writer's lock.
     fn wait_to_write(&self) -> Result<Writing<'_>> {
-        let Some(writers_file) = self.handles.writers_file.as_ref().filter(|_| self.may_write())
-        else {
-            return Err(Error::StoreReadOnly(self.database.clone()));
+        let page = match &self.noticing {
+            Noticing::Page(page) if self.writable => page,
+            // Whoever can write has a page: `open_page` makes one.
+            _ => return Err(Error::StoreReadOnly(self.database.clone())),
         };
+        let ticket = Ticket { page, number: page.take_ticket() };
+        let mut idle = Duration::ZERO;
+        loop {
+            let (rings, turn) = (page.rings(ticket.number), page.turn());
+            // Out of turn when nobody gets on: whose turn it is may be dead.
+            if (turn >= ticket.number || !idle.is_zero())
+                && let Some(mut writing) = self.try_to_write()?
+            {
+                writing._ticket = Some(ticket);
+                return Ok(writing);
+            }
+            if idle >= self.busy_timeout {
+                return Err(files::busy(&self.path.join(WRITERS_FILE), self.busy_timeout));
+            }
+            let rung = page.await_turn(ticket.number, rings, LONGEST_SLEEP);
+            if turn != page.turn() {
+                // As long as writers come and go nobody is stuck.
+                idle = Duration::ZERO;
+            } else if !rung {
+                idle += LONGEST_SLEEP;
+            }
+        }
+    }
+
+    /// Takes the writer's lock, unless another process is at work.
+    fn try_to_write(&self) -> Result<Option<Writing<'_>>> {
         let inside = Inside::enter();
         let mut guard = self.handles.writer.lock();
-        // Before the file is touched: its number may be somebody else's by now.
         if self.handles.is_released() {
             return Err(self.gone());
         }
-        let queue = Queue::join(writers_file).map_err(|error| {
-            Error::io(&self.path.join(WRITERS_FILE), "wait for other writers", &error)
-        })?;
+        if !self.is_writable() {
+            // What is not there cannot be written either.
+            self.check_present(false)?;
+            return Err(Error::StoreReadOnly(self.database.clone()));
+        }
+        let Some(queue) = Queue::try_join(&self.path.join(WRITERS_FILE))? else {
+            return Ok(None);
+        };
         // Nobody would find a commit to a file without its name again.
         self.check_present(true)?;
         if guard.is_none() {
-            let connection = open_database(&self.database, true)?;
+            let connection = open_database(&self.database, true, self.busy_timeout)?;
             schema::configure(&connection, true).at(&self.database, "set up")?;
             // What SQLite could only open to be read would stay so.
             if connection.is_readonly(MAIN_DB).at(&self.database, "open")? {
@@ -277,7 +325,8 @@ impl SqliteStore {
             }
             *guard = Some(connection);
         }
-        Ok(Writing { store: self, _queue: queue, guard, _inside: inside })
+        let writing = Writing { store: self, _queue: queue, _ticket: None, guard, _inside: inside };
+        Ok(Some(writing))
     }
 
     /// What database and log take up, in bytes.
@@ -322,7 +371,15 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn open_database(database: &Path, writable: bool) -> Result<Connection> {
+/// `busy_timeout`: how long SQLite waits for locks that our own queue does not order:
+/// recovery, the last close, foreign programs.
+fn open_database(database: &Path, writable: bool, busy_timeout: Duration) -> Result<Connection> {
+    let connection = open_connection(database, writable)?;
+    connection.busy_timeout(busy_timeout).at(database, "set up")?;
+    Ok(connection)
+}
+
+fn open_connection(database: &Path, writable: bool) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     if writable {
         let flags = flags | OpenFlags::SQLITE_OPEN_READ_WRITE;
@@ -348,19 +405,19 @@ fn open_database(database: &Path, writable: bool) -> Result<Connection> {
 /// Maps the page, or makes it anew under the writer's lock.
 fn open_page(
     directory: &Path,
-    writers_file: Option<&File>,
+    writable: bool,
     entropy: &dyn Entropy,
+    busy_timeout: Duration,
 ) -> Result<Noticing> {
     let path = directory.join(GENERATION_FILE);
-    if let Some(page) = GenerationPage::open(&path, writers_file.is_some(), entropy)? {
+    if let Some(page) = GenerationPage::open(&path, writable, entropy)? {
         return Ok(Noticing::Page(page));
     }
-    let Some(file) = writers_file else {
+    if !writable {
         let incarnation = u64::from_ne_bytes(entropy::array(entropy)?);
         return Ok(Noticing::Asking { incarnation });
-    };
-    let _queue = Queue::join(file)
-        .map_err(|error| Error::io(&directory.join(WRITERS_FILE), "wait for writers", &error))?;
+    }
+    let _queue = Queue::join(&directory.join(WRITERS_FILE), busy_timeout)?;
     // Another process may have made it while this one waited.
     Ok(Noticing::Page(GenerationPage::open_or_make(&path, entropy)?))
 }
@@ -402,11 +459,25 @@ impl Drop for Transaction<'_> {
     }
 }
 
+/// A place in the queue for the writer's lock; dropped when the lock has been given up,
+/// or is not wanted any more.
+struct Ticket<'s> {
+    page: &'s GenerationPage,
+    number: u64,
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        self.page.pass_turn(self.number);
+    }
+}
+
 /// The writer's lock and a transaction, rolled back when dropped.
 struct Writing<'s> {
     store: &'s SqliteStore,
     // Dropped in this order, the reverse of how they were taken.
-    _queue: Queue<'s>,
+    _queue: Queue,
+    _ticket: Option<Ticket<'s>>,
     guard: MutexGuard<'s, Option<Connection>>,
     _inside: Inside,
 }
@@ -476,7 +547,6 @@ impl Store for SqliteStore {
         }
         let sequence = commit.finish()?;
         let Noticing::Page(page) = &self.noticing else {
-            // Whoever can write has a page: `open_page` makes one.
             return Err(Error::StoreReadOnly(self.database.clone()));
         };
         if !page.begin() {
@@ -500,7 +570,7 @@ impl Store for SqliteStore {
         }
         self.check_present(false)?;
         // A connection of its own: the other readers must not wait for this one.
-        let connection = open_database(&self.database, self.writable)?;
+        let connection = open_database(&self.database, self.writable, self.busy_timeout)?;
         schema::configure(&connection, false).at(&self.database, "set up")?;
         let transaction = Transaction::begin(&connection, &self.database, "BEGIN")?;
         let state = Snapshot { connection: &connection, path: &self.database };
@@ -537,13 +607,13 @@ impl Store for SqliteStore {
     fn present(&self) -> Result<Option<Box<dyn Presence>>> {
         let _inside = Inside::enter();
         self.check_present(false)?;
-        self.handles.presences.enter(false)
+        presence::enter(&self.handles, false)
     }
 
     fn alone(&self) -> Result<Option<Box<dyn Presence>>> {
         let _inside = Inside::enter();
         self.check_present(false)?;
-        self.handles.presences.enter(true)
+        presence::enter(&self.handles, true)
     }
 
     fn is_writable(&self) -> bool {

@@ -38,7 +38,8 @@ impl Context {
             log.record(notice.level, format_args!("{}", notice.text));
         }
         let entropy = Arc::new(OsEntropy);
-        let place = Arc::new(DirectoryPlace::new(&config.token_dir, entropy.clone()));
+        let place = DirectoryPlace::new(&config.token_dir, entropy.clone());
+        let place = Arc::new(place.with_busy_timeout(config.busy_timeout));
         let module = Module::new(place, Surroundings { entropy, clock }, &config)?;
         Ok(Self { module, directory: config.token_dir })
     }

@@ -158,3 +158,28 @@ fn a_page_that_was_replaced_sends_those_who_have_the_old_one_to_the_store() {
     writer.repair().unwrap();
     assert!(writer.read().is_settled());
 }
+
+#[test]
+fn a_waiter_is_woken_when_its_turn_comes_and_the_dead_hold_up_nobody() {
+    let (_directory, path, here) = page();
+    let there = open(&path, true).unwrap();
+    let (first, second, third) = (here.take_ticket(), there.take_ticket(), here.take_ticket());
+    assert_eq!((first, here.turn()), (second - 1, there.turn()));
+    let long = Duration::from_secs(3600);
+    let rings = there.rings(second);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| there.await_turn(second, rings, long));
+        here.pass_turn(first);
+        assert!(waiting.join().unwrap());
+        assert_eq!(there.turn(), second);
+    });
+    // What has rung before one sleeps does not ring again.
+    assert!(there.await_turn(second, there.rings(second).wrapping_sub(1), long));
+    assert!(!there.await_turn(second, there.rings(second), Duration::from_millis(1)));
+    // One out of turn does not set the clock back when the late one is done.
+    here.pass_turn(third);
+    there.pass_turn(second);
+    assert_eq!(here.turn(), third + 1);
+    // Tickets far apart share a bell.
+    assert!((0..BELLS).all(|ticket| here.rings(ticket) == here.rings(ticket + BELLS)));
+}

@@ -27,7 +27,8 @@ fn translate(path: &Path, tried: &str, error: &rusqlite::Error) -> Error {
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => damaged(),
             ErrorCode::OutOfMemory => Error::HostMemory,
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
-                io(path, format!("{tried}: another program keeps the file locked"))
+                let file = path.display();
+                Error::FunctionFailed(format!("{file}: {tried}: another program keeps it locked"))
             }
             // Why, SQLite keeps to itself. The thread's last error is what
             // sqlite3_system_errno() would tell.
@@ -69,7 +70,7 @@ mod tests {
         for code in [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_CANTOPEN] {
             assert!(matches!(of(code), Error::StoreIo { .. }));
         }
-        let Error::StoreIo { reason, .. } = of(ffi::SQLITE_BUSY) else { panic!("another error") };
-        assert_eq!(reason, "try: another program keeps the file locked");
+        let Error::FunctionFailed(reason) = of(ffi::SQLITE_BUSY) else { panic!("another error") };
+        assert_eq!(reason, "/there: try: another program keeps it locked");
     }
 }

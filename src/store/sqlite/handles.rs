@@ -23,10 +23,9 @@ pub(super) struct Handles {
     pub reader: Mutex<Option<Connection>>,
     pub writer: Mutex<Option<Connection>>,
     /// Open on a writable store. Closed by number, once, while others may still borrow
-    /// `self`; from then on the numbers may be somebody else's.
-    pub writers_file: ManuallyDrop<Option<File>>,
+    /// `self`; from then on the number may be somebody else's.
     pub attempts_file: ManuallyDrop<Option<File>>,
-    pub presences: Arc<Presences>,
+    pub presences: Presences,
     claim: Mutex<Option<Arc<Claim>>>,
     pid: u32,
     /// Closed, or abandoned by the child of a fork.
@@ -37,14 +36,12 @@ impl Handles {
     /// Those of a store that is being opened. The caller is [`Inside`].
     pub fn register(
         claim: Arc<Claim>,
-        writers_file: Option<File>,
         attempts_file: Option<File>,
-        presences: Arc<Presences>,
+        presences: Presences,
     ) -> Arc<Self> {
         let handles = Arc::new(Self {
             reader: Mutex::new(None),
             writer: Mutex::new(None),
-            writers_file: ManuallyDrop::new(writers_file),
             attempts_file: ManuallyDrop::new(attempts_file),
             presences,
             claim: Mutex::new(Some(claim)),
@@ -81,7 +78,7 @@ impl Handles {
             drop(self.writer.lock().take());
             drop(self.reader.lock().take());
             drop(self.claim.lock().take());
-            self.close_files();
+            self.close_attempts_file();
         }
         process::forget(self);
     }
@@ -96,7 +93,7 @@ impl Handles {
             return;
         }
         self.presences.abandon();
-        self.close_files();
+        self.close_attempts_file();
         if !process::is_sqlite_sound() {
             return;
         }
@@ -118,9 +115,8 @@ impl Handles {
     }
 
     /// Once only: `released` was false.
-    fn close_files(&self) {
-        for file in [self.writers_file.as_ref(), self.attempts_file.as_ref()].into_iter().flatten()
-        {
+    fn close_attempts_file(&self) {
+        if let Some(file) = self.attempts_file.as_ref() {
             // One that is no longer open has nothing to give up.
             let _ = nix::unistd::close(file.as_raw_fd());
         }

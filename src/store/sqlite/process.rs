@@ -203,11 +203,11 @@ pub fn abandon_inherited() {
 
 /// A thread is inside SQLite while this lives.
 #[derive(Debug)]
-pub(super) struct Inside(());
+pub(in crate::store) struct Inside(());
 
 impl Inside {
     /// The same for what may be this process's first use of SQLite.
-    pub(super) fn enter_first(database: &Path) -> Result<Self> {
+    pub(in crate::store) fn enter_first(database: &Path) -> Result<Self> {
         if is_sqlite_sound() { Ok(Self::enter()) } else { Err(inherited(database)) }
     }
 

@@ -20,14 +20,9 @@ use crate::types::SlotId;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, FileControl, MAIN_DB};
 use std::path::Path;
-use std::time::Duration;
 
 /// "Sgnt": tells our files from other SQLite files.
 pub(super) const APPLICATION_ID: i64 = 0x5367_6e74;
-
-/// How long SQLite waits for locks that our own queue does not order: recovery,
-/// the last close, foreign programs.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One more than any connection here prepares, so that none is prepared twice.
 const STATEMENTS: usize = 40;
@@ -87,7 +82,6 @@ fn first(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Sets up a fresh connection. `writer`: it may commit.
 pub(super) fn configure(connection: &Connection, writer: bool) -> rusqlite::Result<()> {
-    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;

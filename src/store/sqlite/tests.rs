@@ -7,6 +7,8 @@ use crate::store::tests::{KIND, commit, directory, failures, id, place, put, tag
 use crate::store::{DirectoryPlace, Place};
 use rusqlite::StatementStatus;
 
+const TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A store opened directly, so that its connections are at hand.
 fn store(place: &DirectoryPlace, directory: &tempfile::TempDir) -> SqliteStore {
     drop(place.create(0, vec![]).unwrap());
@@ -15,14 +17,16 @@ fn store(place: &DirectoryPlace, directory: &tempfile::TempDir) -> SqliteStore {
 
 fn open(directory: &tempfile::TempDir) -> Result<SqliteStore> {
     let path = directory.path().canonicalize().unwrap().join("slot-0");
-    SqliteStore::open(&path, 0, &OsEntropy)
+    SqliteStore::open(&path, 0, &OsEntropy, TIMEOUT)
 }
 
 /// A commit of the record "theirs" that stops before the last step, the page, or with
 /// `committed` false before the last but one, until this process is killed.
-pub(in crate::store) fn stop_amid_a_commit(path: &Path, committed: bool) {
+pub(in crate::store) fn stop_amid_a_commit(path: &Path, committed: bool, opened: impl FnOnce()) {
     let path = path.canonicalize().unwrap().join("slot-0");
-    let store = SqliteStore::open(&path, 0, &OsEntropy).unwrap();
+    let store = SqliteStore::open(&path, 0, &OsEntropy, TIMEOUT).unwrap();
+    commit(&store, &[]).unwrap();
+    opened();
     let writing = store.begin().unwrap();
     let state = writing.snapshot().unwrap();
     let mut commit = state.commit().unwrap();
@@ -173,10 +177,10 @@ fn a_foreign_program_s_lock_is_waited_for_and_then_named() {
     // Through the same copy of SQLite, as a careless thread of this process would.
     let foreign = Connection::open(&store.database).unwrap();
     foreign.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let Err(Error::StoreIo { reason, .. }) = commit(&store, &[put("two", 0, b"", &[])]) else {
+    let Err(Error::FunctionFailed(reason)) = commit(&store, &[put("two", 0, b"", &[])]) else {
         panic!("not refused")
     };
-    assert!(reason.contains("another program keeps the file locked"), "{reason}");
+    assert!(reason.contains("another program keeps it locked"), "{reason}");
     assert_eq!(store.sequence(), Ok(Sequence(1)), "reading goes on");
     foreign.execute_batch("ROLLBACK").unwrap();
     assert_eq!(commit(&store, &[put("two", 0, b"", &[])]), Ok(Sequence(2)));

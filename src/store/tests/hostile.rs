@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::store::generation::GenerationPage;
 use crate::types::SlotId;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::PathBuf;
 
 /// A place with one token in slot 0, closed again.
@@ -49,17 +49,8 @@ fn every_file_is_private() {
         }
     }
     names.sort();
-    let expected = [
-        "attempts",
-        "copies",
-        "generation",
-        "presence",
-        "signet.lock",
-        "token.db",
-        "token.db-shm",
-        "token.db-wal",
-        "writers",
-    ];
+    let mut expected = [&FILES[..], &["signet.lock"]].concat();
+    expected.sort_unstable();
     assert_eq!(names, expected);
 }
 
@@ -191,8 +182,20 @@ fn a_lost_or_foreign_page_is_made_anew() {
     assert_eq!(open(&directory).unwrap().generation(), third);
 }
 
+/// The files of a token.
+const FILES: [&str; 8] = [
+    "attempts",
+    "copies",
+    "generation",
+    "presence",
+    "token.db",
+    "token.db-shm",
+    "token.db-wal",
+    "writers",
+];
+
 #[test]
-fn links_and_files_that_others_may_write_are_refused() {
+fn links_foreign_owners_and_files_that_others_may_write_are_refused() {
     let (directory, token) = token();
     let set = |path: &Path, mode| {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -202,21 +205,53 @@ fn links_and_files_that_others_may_write_are_refused() {
         assert!(reason(open(&directory)).contains("may be written by others"));
     }
     set(&token, 0o700);
-    let names = ["token.db", "token.db-wal", "generation", "writers", "attempts", "copies"];
-    for name in names {
+    let root = nix::unistd::Uid::effective().is_root();
+    for name in FILES {
         let (path, elsewhere) = (token.join(name), token.join("elsewhere"));
-        set(&path, 0o620);
-        assert!(reason(open(&directory)).contains("may be written by others"), "{name}");
+        let refused = |why: &str| match open(&directory).err() {
+            Some(Error::StoreIo { path: named, reason }) => {
+                assert_eq!(named.file_name(), path.file_name(), "{reason}");
+                assert!(reason.starts_with("refused: it ") && reason.contains(why), "{reason}");
+            }
+            other => panic!("{name}: {other:?}"),
+        };
+        for mode in [0o620, 0o602, 0o666] {
+            set(&path, mode);
+            refused("may be written by others");
+        }
         set(&path, 0o600);
+        // Not even root takes what belongs to another user.
+        if root {
+            chown(&path, Some(65534), None).unwrap();
+            refused("belongs to uid 65534, not to 0 or root");
+            chown(&path, Some(0), None).unwrap();
+        }
         fs::rename(&path, &elsewhere).unwrap();
         symlink(&elsewhere, &path).unwrap();
-        assert!(reason(open(&directory)).contains("symbolic link"), "{name}");
+        refused("is a symbolic link");
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        refused("is not a regular file");
+        fs::remove_dir(&path).unwrap();
+        // Opening a pipe would wait for somebody at its other end.
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        refused("is not a regular file");
         fs::rename(&elsewhere, &path).unwrap();
     }
+    if root {
+        chown(&token, Some(65534), None).unwrap();
+        assert!(reason(open(&directory)).contains("belongs to uid 65534"));
+        chown(&token, Some(0), None).unwrap();
+    }
+    // Those that are opened each time are looked at each time.
     let store = open(&directory).unwrap();
-    fs::rename(token.join("presence"), token.join("elsewhere")).unwrap();
-    symlink(token.join("elsewhere"), token.join("presence")).unwrap();
+    let elsewhere = token.join("elsewhere");
+    for name in ["presence", "writers"] {
+        fs::rename(token.join(name), &elsewhere).unwrap();
+        symlink(&elsewhere, token.join(name)).unwrap();
+    }
     assert!(matches!(store.present().err(), Some(Error::StoreIo { .. })));
+    assert!(matches!(store.forgive(&id("user")).err(), Some(Error::StoreIo { .. })));
     drop(store);
     let moved = directory.path().join("moved");
     fs::rename(&token, &moved).unwrap();
@@ -226,6 +261,12 @@ fn links_and_files_that_others_may_write_are_refused() {
     fs::remove_file(&token).unwrap();
     fs::write(&token, b"").unwrap();
     assert!(reason(open(&directory)).contains("not a directory"));
+    // The place's own file.
+    let lock = directory.path().join("signet.lock");
+    fs::rename(&lock, moved.join("lock")).unwrap();
+    symlink(moved.join("lock"), &lock).unwrap();
+    let refused = place(directory.path()).create(1, vec![]).err();
+    assert!(matches!(refused, Some(Error::StoreIo { path, .. }) if path == lock));
 }
 
 #[test]

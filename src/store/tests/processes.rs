@@ -8,11 +8,13 @@
 
 use super::*;
 use crate::error::Error;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, fork};
+use nix::unistd::{ForkResult, Pid, fork};
 use std::io::{BufRead, BufReader, Lines, Read, Write, pipe};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 const ROLE: &str = "SIGNET_TEST_ROLE";
 const PLACE: &str = "SIGNET_TEST_PLACE";
@@ -62,6 +64,10 @@ impl Player {
         drop(self.child.stdin.take());
     }
 
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
     fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -71,6 +77,14 @@ impl Player {
         self.go();
         let rest: Vec<_> = self.lines.by_ref().map_while(std::result::Result::ok).collect();
         assert!(self.child.wait().unwrap().success(), "{rest:#?}");
+    }
+}
+
+/// Nothing is left of it when a test fails, stopped or not.
+impl Drop for Player {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -129,7 +143,10 @@ fn part_in_another_test() {
             commit(&*place.open(0).unwrap(), &[put("theirs", 0, b"", &[])]).unwrap();
             place.create(5, vec![]).unwrap();
         }
-        "stop amid a commit" => sqlite::tests::stop_amid_a_commit(&path, number == "1"),
+        "stop amid a commit" => sqlite::tests::stop_amid_a_commit(&path, number == "1", || {}),
+        "fork and stop amid a commit" => sqlite::tests::stop_amid_a_commit(&path, true, || {
+            in_child(wait);
+        }),
         "start" => {
             say("ready");
             wait();
@@ -244,6 +261,54 @@ fn a_writer_killed_between_its_commit_and_the_page_harms_nobody() {
 }
 
 #[test]
+fn a_stopped_writer_is_waited_for_and_then_named() {
+    let directory = directory();
+    place(directory.path()).create(0, vec![put("ours", 0, b"", &[])]).unwrap();
+    let mut player = Player::start("stop amid a commit", directory.path(), 0);
+    assert_eq!(player.hear().as_deref(), Some("stopped"));
+    player.signal(Signal::SIGSTOP);
+    let hasty = place(directory.path()).with_busy_timeout(Duration::from_millis(40));
+    let store = hasty.open(0).unwrap();
+    let named = format!("process {} has kept it locked for 0 s and more", player.child.id());
+    for refused in [
+        commit(&*store, &[put("new", 0, b"", &[])]).map(drop),
+        store.reserve(&id("user"), 3).map(drop),
+        store.forgive(&id("user")),
+    ] {
+        match refused {
+            Err(Error::FunctionFailed(why)) => assert!(why.contains(&named), "{why}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    // Who only reads, or makes another token, waits for nobody.
+    assert_eq!(store.sequence(), Ok(Sequence(1)));
+    assert_eq!(failures(&*store, "user"), 0);
+    hasty.create(1, vec![]).unwrap();
+    // One with more patience gets his turn when the stopped one is gone.
+    let patient = place(directory.path()).open(0).unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| commit(&*patient, &[put("patient", 0, b"", &[])]));
+        player.kill();
+        assert_eq!(waiting.join().unwrap(), Ok(Sequence(2)));
+    });
+    commit(&*store, &[put("new", 0, b"", &[])]).unwrap();
+}
+
+#[test]
+fn a_child_that_lives_on_keeps_no_lock_of_a_killed_parent() {
+    let directory = directory();
+    place(directory.path()).create(0, vec![]).unwrap();
+    let mut player = Player::start("fork and stop amid a commit", directory.path(), 0);
+    assert_eq!(player.hear().as_deref(), Some("stopped"));
+    // The child waits for the end of the same input, which comes later.
+    player.signal(Signal::SIGKILL);
+    let place = place(directory.path()).with_busy_timeout(Duration::from_secs(10));
+    let sequence = commit(&*place.open(0).unwrap(), &[put("ours", 0, b"", &[])]);
+    assert_eq!(sequence, Ok(Sequence(2)));
+    player.go();
+}
+
+#[test]
 fn a_killed_holder_s_reservation_becomes_a_failure() {
     let directory = directory();
     let store = place(directory.path()).create(0, vec![]).unwrap();
@@ -348,7 +413,7 @@ fn a_child_forked_amid_a_commit_is_refused_instead_of_hanging() {
 }
 
 /// Runs `child` in a forked child, which ends with it.
-fn in_child(child: impl FnOnce()) -> nix::unistd::Pid {
+fn in_child(child: impl FnOnce()) -> Pid {
     // SAFETY: the child runs `child` and ends without returning. Only this process's
     // test thread uses the store, so its locks are as this thread left them; the C
     // library keeps its allocator usable in a forked child.
@@ -362,7 +427,7 @@ fn in_child(child: impl FnOnce()) -> nix::unistd::Pid {
     }
 }
 
-fn succeeded(child: nix::unistd::Pid) {
+fn succeeded(child: Pid) {
     assert_eq!(waitpid(child, None).unwrap(), WaitStatus::Exited(child, 0));
 }
 
