@@ -100,8 +100,12 @@ fn token_moved_away_is_noticed_by_who_only_signs(w: &World) {
     // And not forgotten again.
     refused(s.sign_init(HMAC, key), CKR_TOKEN_NOT_PRESENT);
     refused(s.find(&template![]), CKR_TOKEN_NOT_PRESENT);
+    // Put back, it is used as before, by who logs in again.
     fs::rename(&away, &token).unwrap();
-    s.mac(HMAC, key, b"text").unwrap();
+    w.module().close_all(s.slot).unwrap();
+    let s = w.user_again();
+    let found = s.find(&template![CKA_LABEL => "key"]).unwrap();
+    s.mac(HMAC, found[0], b"text").unwrap();
 }
 
 fn token_copied_in_by_hand_appears_and_one_taken_away_disappears(w: &World) {
