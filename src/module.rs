@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+mod check;
 mod digest;
 mod handle_table;
 mod keys;

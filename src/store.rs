@@ -62,6 +62,7 @@ pub use sqlite::process::{abandon_inherited, after_fork, before_fork};
 use crate::error::{Error, Result};
 use crate::types::{SlotId, Ulong};
 use std::fmt;
+use std::path::PathBuf;
 
 /// What sort of record: a number that the store compares and never interprets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -163,6 +164,15 @@ pub struct Page {
     pub records: Vec<Record>,
     /// Where to go on; `None` when there is nothing more.
     pub next: Option<Cursor>,
+}
+
+/// Something that is wrong with the store itself, whatever the records mean.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Flaw {
+    /// The record that is concerned, if it is one.
+    pub record: Option<(Kind, RecordId)>,
+    /// What is wrong, for the administrator.
+    pub what: String,
 }
 
 /// What happened since a commit.
@@ -272,6 +282,19 @@ pub trait Reader {
     /// # Errors
     /// The store could not be read.
     fn sequence(&self) -> Result<Sequence>;
+
+    /// The tags that a record was stored with, sorted; none of one that is not there.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn tags(&self, kind: Kind, id: &RecordId) -> Result<Vec<Tag>>;
+
+    /// Looks at everything for what is wrong with the file, and with the look-up of
+    /// records by the tags they were stored with; at most some `most` of each.
+    ///
+    /// # Errors
+    /// The store could not be read at all.
+    fn flaws(&self, most: usize) -> Result<Vec<Flaw>>;
 }
 
 /// Refuses a change that expects the record at version `expected` when it is at
@@ -415,6 +438,9 @@ pub trait Store: Reader + Send + Sync {
     /// anew: it was removed or replaced, by whoever and however, or it was opened to be
     /// read only and could now be written.
     fn is_outdated(&self) -> bool;
+
+    /// The files that hold the records, and their sizes in bytes.
+    fn files(&self) -> Vec<(PathBuf, u64)>;
 }
 
 /// All tokens of one place: a directory, or memory. Slot numbers name them.

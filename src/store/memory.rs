@@ -4,13 +4,14 @@
 #![forbid(unsafe_code)]
 
 use super::{
-    Attempts, Change, Changes, Compacted, Cursor, Generation, Kind, Page, Place, Presence, Reader,
-    Record, RecordId, Reservation, Sequence, Store, Tag, expect, slot_id,
+    Attempts, Change, Changes, Compacted, Cursor, Flaw, Generation, Kind, Page, Place, Presence,
+    Reader, Record, RecordId, Reservation, Sequence, Store, Tag, expect, slot_id,
 };
 use crate::error::{Error, Result};
 use crate::types::SlotId;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A store in memory.
@@ -150,6 +151,18 @@ impl Reader for Content {
     fn sequence(&self) -> Result<Sequence> {
         Ok(Sequence(self.sequence))
     }
+
+    fn tags(&self, kind: Kind, id: &RecordId) -> Result<Vec<Tag>> {
+        let entry = self.records.get(&(kind, id.clone()));
+        let mut tags = entry.map(|entry| entry.tags.clone()).unwrap_or_default();
+        tags.sort_unstable();
+        tags.dedup();
+        Ok(tags)
+    }
+
+    fn flaws(&self, _: usize) -> Result<Vec<Flaw>> {
+        Ok(Vec::new())
+    }
 }
 
 fn record(kind: Kind, id: &RecordId, entry: &Entry) -> Record {
@@ -167,6 +180,14 @@ impl Reader for MemoryStore {
 
     fn sequence(&self) -> Result<Sequence> {
         self.state()?.content.sequence()
+    }
+
+    fn tags(&self, kind: Kind, id: &RecordId) -> Result<Vec<Tag>> {
+        self.state()?.content.tags(kind, id)
+    }
+
+    fn flaws(&self, most: usize) -> Result<Vec<Flaw>> {
+        self.state()?.content.flaws(most)
     }
 }
 
@@ -288,6 +309,10 @@ impl Store for MemoryStore {
 
     fn is_outdated(&self) -> bool {
         self.state().is_err()
+    }
+
+    fn files(&self) -> Vec<(PathBuf, u64)> {
+        Vec::new()
     }
 }
 

@@ -18,6 +18,7 @@
 
 mod attempts;
 mod failure;
+mod flaws;
 mod handles;
 mod presence;
 pub(super) mod process;
@@ -29,8 +30,8 @@ pub(super) mod tests;
 use super::files::{self, Queue};
 use super::generation::GenerationPage;
 use super::{
-    Attempts, Change, Changes, Compacted, Cursor, Generation, Kind, Page, Presence, Reader, Record,
-    RecordId, Reservation, Sequence, Store, Tag, slot_id,
+    Attempts, Change, Changes, Compacted, Cursor, Flaw, Generation, Kind, Page, Presence, Reader,
+    Record, RecordId, Reservation, Sequence, Store, Tag, slot_id,
 };
 use crate::entropy::{self, Entropy};
 use crate::error::{Error, Result};
@@ -516,6 +517,14 @@ impl Reader for SqliteStore {
     fn sequence(&self) -> Result<Sequence> {
         self.read(|state| state.sequence())
     }
+
+    fn tags(&self, kind: Kind, id: &RecordId) -> Result<Vec<Tag>> {
+        self.read(|state| state.tags(kind, id))
+    }
+
+    fn flaws(&self, most: usize) -> Result<Vec<Flaw>> {
+        self.read(|state| state.flaws(most))
+    }
 }
 
 impl Store for SqliteStore {
@@ -576,8 +585,10 @@ impl Store for SqliteStore {
         let state = Snapshot { connection: &connection, path: &self.database };
         // SQLite chooses the state at the first read, not at BEGIN.
         state.sequence()?;
-        look(&state)?;
-        transaction.commit()
+        let looked = look(&state);
+        // Nothing was written, and a damaged file that could be looked at may not commit.
+        drop(transaction);
+        looked
     }
 
     fn compact(&self) -> Result<Compacted> {
@@ -622,6 +633,17 @@ impl Store for SqliteStore {
 
     fn is_outdated(&self) -> bool {
         !self.is_current() || (!self.writable && self.may_write())
+    }
+
+    fn files(&self) -> Vec<(PathBuf, u64)> {
+        let with_size = |path: PathBuf| {
+            let size = path.symlink_metadata().ok()?.len();
+            Some((path, size))
+        };
+        [self.database.clone(), with_suffix(&self.database, "-wal")]
+            .into_iter()
+            .filter_map(with_size)
+            .collect()
     }
 }
 

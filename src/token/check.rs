@@ -6,11 +6,12 @@ use super::set::{self, Set};
 use super::{Token, objects, rotation};
 use crate::error::{Error, Result};
 use crate::object::Object;
-use crate::store::{self, Kind, Reader, Record, RecordId};
+use crate::store::{self, Flaw, Kind, Reader, Record, RecordId};
 use crate::types::AttributeType;
 use crate::vault::{SetHash, Vault};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What a check has found.
@@ -21,9 +22,24 @@ pub struct Report {
     /// Those of them that were made without a login, so that nothing tells whether
     /// somebody changed, added or removed one.
     pub unbound: usize,
-    /// What is wrong.
+    /// What is wrong with records.
     pub findings: Vec<Finding>,
+    /// What is wrong with the file, in SQLite's words.
+    pub flaws: Vec<String>,
+    /// The files, and their sizes in bytes.
+    pub files: Vec<(PathBuf, u64)>,
 }
+
+impl Report {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub const fn is_clean(&self) -> bool {
+        self.findings.is_empty() && self.flaws.is_empty()
+    }
+}
+
+/// The most flaws of the file that are told.
+const FLAWS_MAX: usize = 100;
 
 /// Something that is wrong with one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +63,8 @@ pub enum Damage {
     Copied(String),
     /// It was never one of the token's.
     Foreign,
+    /// It is what the token wrote, but a search is led to it, or past it, by what it is not.
+    LookUp,
     /// It is not there.
     Missing,
     /// It is the one that the token wrote under this version; the newest has another.
@@ -77,6 +95,9 @@ impl fmt::Display for Damage {
             Self::Altered => f.write_str("altered: its content is not what the token wrote"),
             Self::Copied(of) => write!(f, "swapped or copied: it holds the content of {of}"),
             Self::Foreign => f.write_str("foreign: it is not one of this token's records"),
+            Self::LookUp => f.write_str(
+                "look-up: its columns in the file are not those of its label, id, class or key type",
+            ),
             Self::Missing => f.write_str("missing: it was removed outside the token"),
             Self::RolledBack { found, newest } => {
                 write!(f, "rolled back: it is version {found}, and the newest is {newest}")
@@ -117,11 +138,12 @@ impl Token {
                 report = check.run()?;
                 Ok(())
             })?;
+            report.files = self.store.files();
             self.refresh()?;
             let now = self.access.load().vault.clone();
             // A root key that has been replaced says nothing about the records.
             if report.findings.is_empty() || now.is_some_and(|now| Arc::ptr_eq(&now, &vault)) {
-                if !is_listed && report.findings.is_empty() && self.store.is_writable() {
+                if !is_listed && report.is_clean() && self.store.is_writable() {
                     self.get_manifest(&vault)?;
                 }
                 return Ok(report);
@@ -156,6 +178,8 @@ pub(super) struct Check<'a> {
     /// Finds the record that has this body; filled when it is needed.
     bodies: HashMap<[u8; 16], String>,
     hash: SetHash,
+    /// Records that the look-up table does not agree with.
+    led_astray: HashSet<(Kind, RecordId)>,
     report: Report,
 }
 
@@ -172,6 +196,7 @@ impl<'a> Check<'a> {
             is_whole: true,
             bodies: HashMap::new(),
             hash: SetHash::default(),
+            led_astray: HashSet::new(),
             report: Report::default(),
         };
         check.read_manifest()?;
@@ -203,7 +228,19 @@ impl<'a> Check<'a> {
         self.report.findings.push(Finding { id, label, damage, kind });
     }
 
+    /// Looks at the file and at the records.
     pub fn run(mut self) -> Result<Report> {
+        for Flaw { record, what } in self.reader.flaws(FLAWS_MAX)? {
+            match record {
+                Some(record) => drop(self.led_astray.insert(record)),
+                None => self.report.flaws.push(what),
+            }
+        }
+        self.records()
+    }
+
+    /// Looks at the records alone.
+    pub fn records(mut self) -> Result<Report> {
         for kind in (0..=u8::MAX).map(Kind).filter(|kind| counts(*kind)) {
             // Through a copy of the reference, so that the visit may change `self`.
             let reader = self.reader;
@@ -245,7 +282,10 @@ impl<'a> Check<'a> {
         }
         let opened = is_object.then(|| objects::open(record, Some(vault)));
         let opens = opened.as_ref().map(Result::is_ok);
-        let damage = self.damage(record, &key, is_bound, opens)?;
+        let damage = match (self.damage(record, &key, is_bound, opens)?, &opened) {
+            (None, Some(Ok(live))) => self.look_up(record, live.object())?,
+            (damage, _) => damage,
+        };
         if let Some(damage) = damage {
             let label = match &opened {
                 Some(Ok(live)) => label(live.object()),
@@ -294,6 +334,14 @@ impl<'a> Check<'a> {
         } else {
             Some(Damage::RolledBack { found: version, newest: listed.version })
         })
+    }
+
+    /// Compares the tags of a record that is right with its attributes.
+    fn look_up(&self, record: &Record, object: &Object) -> Result<Option<Damage>> {
+        let wanted = objects::tags(object, Some(self.vault))?;
+        let is_right = self.reader.tags(record.kind, &record.id)? == wanted
+            && !self.led_astray.contains(&(record.kind, record.id.clone()));
+        Ok((!is_right).then_some(Damage::LookUp))
     }
 
     /// Whether the manifest would list the record if it were one of the token's.

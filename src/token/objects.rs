@@ -309,13 +309,7 @@ pub(super) fn put(
         (open, sealed)
     };
     let body = Body { open: open.into(), sealed: sealed.map(Into::into) };
-    let tags = INDEXED
-        .iter()
-        .filter_map(|&(attribute, property)| {
-            let value = object.read(attribute.to_ck()).ok()?;
-            Some(tag(kind, vault, property, &value))
-        })
-        .collect::<Result<_>>()?;
+    let tags = tags(object, vault)?;
     Ok(Change::Put { kind, id, expected, body: to_vec(&body)?, tags })
 }
 
@@ -325,6 +319,20 @@ pub(super) const fn visible_kinds(principal: Principal) -> &'static [Kind] {
         Principal::Owner => &[PRIVATE, PUBLIC],
         Principal::SecurityOfficer | Principal::Public => &[PUBLIC],
     }
+}
+
+/// The tags by which an object is found, sorted.
+pub(super) fn tags(object: &Object, vault: Option<&Vault>) -> Result<Vec<Tag>> {
+    let kind = kind_of(object.is_private());
+    let mut tags = INDEXED
+        .iter()
+        .filter_map(|&(attribute, property)| {
+            let value = object.read(attribute.to_ck()).ok()?;
+            Some(tag(kind, vault, property, &value))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    tags.sort_unstable();
+    Ok(tags)
 }
 
 pub(super) fn tag(kind: Kind, vault: Option<&Vault>, property: u8, value: &[u8]) -> Result<Tag> {

@@ -168,7 +168,7 @@ impl Rotation<'_> {
     /// Makes sure that all is in order, and names the new root key.
     fn begin(&self, reader: &dyn Reader) -> Result<Vec<Change>> {
         require_present(reader, self.old)?;
-        if !Check::begin(self.old, reader)?.run()?.findings.is_empty() {
+        if !Check::begin(self.old, reader)?.records()?.findings.is_empty() {
             return Err(Error::FunctionFailed(
                 "nothing was replaced: the token's records are not what was written; \
                  `signet token check` names what is wrong"
@@ -211,7 +211,7 @@ impl Rotation<'_> {
 
     /// Opens all that was written.
     fn verify(&self, reader: &dyn Reader) -> Result<()> {
-        match Check::begin(&self.new, reader)?.run()?.findings.pop() {
+        match Check::begin(&self.new, reader)?.records()?.findings.pop() {
             Some(finding) => Err(Error::RecordDamaged(finding.id)),
             None => Ok(()),
         }

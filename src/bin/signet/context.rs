@@ -98,6 +98,19 @@ impl Context {
         Ok(Login { module: &self.module, session })
     }
 
+    /// A session with this token in which its security officer is logged in.
+    pub fn log_in_security_officer(
+        &self,
+        label: &str,
+        pin_file: Option<&PathBuf>,
+    ) -> Result<Login<'_>, Failure> {
+        let (slot, _) = self.token(label)?;
+        let session = self.module.open_session(slot, true)?;
+        let pin = pins::security_officer(pin_file, label)?;
+        self.log_in_to(slot, session, UserType::SecurityOfficer, &pin)?;
+        Ok(Login { module: &self.module, session })
+    }
+
     /// Logs in to a session; a wrong PIN is told with what is left.
     pub fn log_in_to(
         &self,

@@ -15,6 +15,7 @@ macro_rules! say {
     }};
 }
 
+mod check;
 mod context;
 mod key;
 mod mac;

@@ -1,6 +1,7 @@
 //! `signet token`: make and look at tokens. `maintenance.rs` has the rest.
 
 use crate::Failure;
+use crate::check;
 use crate::context::{Context, Tokens};
 use crate::maintenance;
 use crate::pins::{self, PinFile};
@@ -32,6 +33,15 @@ pub enum Command {
     },
     /// List the tokens
     List,
+    /// Compare everything in a token with what was written
+    #[command(after_help = "Exit status: 0 nothing is wrong; 1 something is, or the check could \
+                            not be made; 2 the command line was wrong.")]
+    Check {
+        /// The token's label
+        label: String,
+        #[command(flatten)]
+        who: check::Who,
+    },
     /// Replace the root key and seal everything under the new one; programs stay logged in
     RotateRootKey {
         /// The token's label
@@ -60,6 +70,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Compact { label } => maintenance::compact(&context, &label),
         Command::List => list(&context),
+        Command::Check { label, who } => check::check(&context, &label, &who),
         Command::RotateRootKey { label, so_pin_file, pin } => {
             maintenance::rotate_root_key(&context, &label, so_pin_file.as_ref(), &pin)
         }

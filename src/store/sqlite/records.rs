@@ -5,7 +5,7 @@
 use super::failure::At;
 use crate::error::{Error, Result};
 use crate::store::{
-    Change, Changes, Cursor, Kind, Page, Reader, Record, RecordId, Sequence, Tag, expect,
+    Change, Changes, Cursor, Flaw, Kind, Page, Reader, Record, RecordId, Sequence, Tag, expect,
 };
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 use std::collections::BTreeSet;
@@ -41,7 +41,14 @@ const LOG_CUT: &str =
 const LOG_PRUNE: &str = "DELETE FROM changes WHERE sequence <= ?1";
 
 /// The bytes of a tag inside `records.tags`: property, hash.
-const TAG_LEN: usize = 17;
+pub(super) const TAG_LEN: usize = 17;
+
+/// The tags of `records.tags`; what is left of a damaged one is left out.
+pub(super) fn unpacked(packed: &[u8]) -> Vec<Tag> {
+    let (tags, _) = packed.as_chunks::<TAG_LEN>();
+    let tag = |[property, hash @ ..]: &[u8; TAG_LEN]| Tag { property: *property, hash: *hash };
+    tags.iter().map(tag).collect()
+}
 
 /// The state that one transaction sees.
 pub(super) struct Snapshot<'c> {
@@ -78,11 +85,11 @@ impl Snapshot<'_> {
         Error::StoreDamaged { path: self.path.into(), reason: reason.into() }
     }
 
-    fn record_id(&self, id: &str) -> Result<RecordId> {
+    pub(super) fn record_id(&self, id: &str) -> Result<RecordId> {
         RecordId::new(id).ok_or_else(|| self.damaged("a record has an impossible name"))
     }
 
-    fn kind(&self, kind: i64) -> Result<Kind> {
+    pub(super) fn kind(&self, kind: i64) -> Result<Kind> {
         u8::try_from(kind).map(Kind).map_err(|_| self.damaged("a record has an impossible kind"))
     }
 
@@ -369,5 +376,13 @@ impl Reader for Snapshot<'_> {
 
     fn sequence(&self) -> Result<Sequence> {
         self.meta().map(|meta| Sequence(meta.sequence))
+    }
+
+    fn tags(&self, kind: Kind, id: &RecordId) -> Result<Vec<Tag>> {
+        Ok(self.existing(kind, id)?.map(|(_, _, packed)| unpacked(&packed)).unwrap_or_default())
+    }
+
+    fn flaws(&self, most: usize) -> Result<Vec<Flaw>> {
+        self.find_flaws(most)
     }
 }

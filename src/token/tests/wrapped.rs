@@ -3,11 +3,11 @@
 
 use super::*;
 use crate::store::{
-    Attempts, Changes, Compacted, Cursor, Generation, Kind, Page, Presence, Reader, Record,
+    Attempts, Changes, Compacted, Cursor, Flaw, Generation, Kind, Page, Presence, Reader, Record,
     Reservation, Sequence, Tag, Uncounted,
 };
 use parking_lot::Mutex;
-use std::sync::atomic::AtomicBool;
+use std::path::PathBuf;
 
 type Step = Box<dyn FnOnce() + Send>;
 type EveryTime = Box<dyn FnMut() + Send>;
@@ -152,6 +152,14 @@ impl Reader for Wrapped {
         self.count(0);
         self.store.sequence()
     }
+
+    fn tags(&self, kind: Kind, id: &RecordId) -> Result<Vec<Tag>> {
+        self.store.tags(kind, id)
+    }
+
+    fn flaws(&self, most: usize) -> Result<Vec<Flaw>> {
+        self.store.flaws(most)
+    }
 }
 
 /// A state of the store, read with the steps of the test in between.
@@ -177,6 +185,14 @@ impl Reader for Watched<'_> {
 
     fn sequence(&self) -> Result<Sequence> {
         self.state.sequence()
+    }
+
+    fn tags(&self, kind: Kind, id: &RecordId) -> Result<Vec<Tag>> {
+        self.state.tags(kind, id)
+    }
+
+    fn flaws(&self, most: usize) -> Result<Vec<Flaw>> {
+        self.state.flaws(most)
     }
 }
 
@@ -250,5 +266,9 @@ impl Store for Wrapped {
 
     fn is_outdated(&self) -> bool {
         self.store.is_outdated()
+    }
+
+    fn files(&self) -> Vec<(PathBuf, u64)> {
+        self.store.files()
     }
 }

@@ -1,0 +1,79 @@
+//! `signet token check`: is everything in the token what the token wrote?
+
+use crate::Failure;
+use crate::context::{Context, Login};
+use crate::pins::PinFile;
+use signet_pkcs11::log::Escaped;
+use signet_pkcs11::token::{Finding, Report};
+use std::path::PathBuf;
+
+/// Who asks.
+#[derive(clap::Args)]
+pub struct Who {
+    #[command(flatten)]
+    pin: PinFile,
+    /// Log in as the security officer instead of the user
+    #[arg(long)]
+    so: bool,
+    /// Read the security officer's PIN from this file (its first line)
+    #[arg(long, value_name = "FILE", requires = "so")]
+    so_pin_file: Option<PathBuf>,
+}
+
+impl Who {
+    fn log_in<'c>(
+        &self,
+        context: &'c Context,
+        label: &str,
+        read_write: bool,
+    ) -> Result<Login<'c>, Failure> {
+        if self.so {
+            context.log_in_security_officer(label, self.so_pin_file.as_ref())
+        } else {
+            context.log_in(label, read_write, &self.pin)
+        }
+    }
+}
+
+/// The whole report; a failure if anything is wrong.
+pub fn check(context: &Context, label: &str, who: &Who) -> Result<(), Failure> {
+    let login = who.log_in(context, label, false)?;
+    let report = login.module.check_token(login.session)?;
+    print(&report)?;
+    conclude(&report, label)
+}
+
+fn print(report: &Report) -> Result<(), Failure> {
+    for (path, size) in &report.files {
+        say!("{}: {size} bytes", path.display());
+    }
+    say!("Keys and data objects: {}", report.objects);
+    if report.unbound > 0 {
+        say!(
+            "Made without a login, so that nobody can tell whether they were changed: {}",
+            report.unbound
+        );
+    }
+    for flaw in &report.flaws {
+        say!("The file: {}", Escaped(flaw));
+    }
+    report.findings.iter().try_for_each(print_finding)
+}
+
+fn print_finding(finding: &Finding) -> Result<(), Failure> {
+    let Finding { id, label, damage, .. } = finding;
+    match label {
+        Some(label) => say!("{} \"{}\": {damage}", Escaped(id), Escaped(label)),
+        None => say!("{}: {damage}", Escaped(id)),
+    }
+    Ok(())
+}
+
+fn conclude(report: &Report, label: &str) -> Result<(), Failure> {
+    if report.is_clean() {
+        say!("Nothing is wrong with \"{}\".", Escaped(label));
+        return Ok(());
+    }
+    let (findings, flaws) = (report.findings.len(), report.flaws.len());
+    Err(format!("\"{}\" is not as the token left it: {}", Escaped(label), findings + flaws).into())
+}

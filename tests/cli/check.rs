@@ -1,0 +1,98 @@
+//! What was done to a token's file outside the token.
+
+use super::place::*;
+use rusqlite::Connection;
+
+/// A token with two keys, and their unique ids.
+fn with_keys() -> (Place, [String; 2]) {
+    let place = Place::with_token();
+    for label in ["a", "b"] {
+        place.says(&["key", "generate", "--token", "demo", "--key", label], "Generated");
+    }
+    let ids = ids(&place);
+    (place, [ids[0].clone(), ids[1].clone()])
+}
+
+fn file(place: &Place) -> Connection {
+    Connection::open(place.path().join("tokens/slot-0/token.db")).unwrap()
+}
+
+/// The unique ids of the private objects, in the order they were made.
+fn ids(place: &Place) -> Vec<String> {
+    let file = file(place);
+    let mut statement =
+        file.prepare("SELECT id FROM records WHERE kind = 3 ORDER BY number").unwrap();
+    let ids = statement.query_map((), |row| row.get(0)).unwrap();
+    ids.map(Result::unwrap).collect()
+}
+
+/// What is printed about damage that `sql` does, whose `$a` and `$b` are the keys' ids.
+#[track_caller]
+fn found(sql: &str) -> (String, [String; 2]) {
+    let (place, ids) = with_keys();
+    let sql = sql.replace("$a", &format!("'{}'", ids[0])).replace("$b", &format!("'{}'", ids[1]));
+    file(&place).execute_batch(&sql).unwrap();
+    let (out, err) = texts(&place.run(&["token", "check", "demo"]));
+    assert!(err.contains("\"demo\" is not as the token left it"), "{out}{err}");
+    // The other one works.
+    place.says(&["token", "show", "demo"], "writable:              yes");
+    (out, ids)
+}
+
+#[test]
+fn a_sound_token_is_found_so() {
+    let (place, _) = with_keys();
+    for who in [&[][..], &["--so"]] {
+        let out = place.says(&[&["token", "check", "demo"], who].concat(), "token.db: ");
+        assert!(out.contains("Keys and data objects: 2\nNothing is wrong with \"demo\".\n"));
+    }
+    place.fails(&["token", "check", "other"], 1, "no token is labelled");
+    fails(&place.run_with(&["token", "check", "demo"], Some("4321"), b""), 1, "9 attempts left");
+}
+
+#[test]
+fn each_damage_is_named() {
+    let (out, [a, _]) = found("UPDATE records SET body = zeroblob(200) WHERE id = $a");
+    assert!(out.contains(&format!("{a}: altered: its content is not")), "{out}");
+    let (out, [_, b]) = found(
+        "DELETE FROM tags WHERE number = (SELECT number FROM records WHERE id = $b);
+         DELETE FROM records WHERE id = $b",
+    );
+    assert!(out.contains(&format!("{b}: missing: it was removed")), "{out}");
+    let (out, [a, b]) =
+        found("UPDATE records SET body = (SELECT body FROM records WHERE id = $a) WHERE id = $b");
+    assert!(out.contains(&format!("{b}: swapped or copied: it holds the content of {a}")), "{out}");
+    let (out, [_, b]) = found("UPDATE records SET id = 'somebody-else' WHERE id = $b");
+    assert!(out.contains("somebody-else: swapped or copied: it holds the content of"), "{out}");
+    assert!(out.contains(&format!("{b}: missing")), "{out}");
+    let (out, [a, _]) =
+        found("DELETE FROM tags WHERE number = (SELECT number FROM records WHERE id = $a)");
+    assert!(out.contains(&format!("{a} \"a\": look-up: ")), "{out}");
+    let (out, _) = found("UPDATE records SET body = zeroblob(100) WHERE kind = 6");
+    assert!(out.contains("part of the list of records is damaged"), "{out}");
+}
+
+#[test]
+fn damage_of_the_file_itself_is_told_in_sqlite_s_words() {
+    let (place, _) = with_keys();
+    {
+        let file = file(&place);
+        file.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        let root: u32 = file
+            .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'changes'", (), |row| {
+                row.get(0)
+            })
+            .unwrap();
+        drop(file);
+        // The header of the change log's first page: no cell begins where it says.
+        let path = place.path().join("tokens/slot-0/token.db");
+        let mut content = std::fs::read(&path).unwrap();
+        let page = usize::try_from((root - 1) * 4096).unwrap();
+        content[page + 8..page + 10].copy_from_slice(&[0xff, 0xff]);
+        std::fs::write(&path, content).unwrap();
+    }
+    let output = place.run(&["token", "check", "demo"]);
+    let (out, err) = texts(&output);
+    assert_eq!(output.status.code(), Some(1), "{out}{err}");
+    assert!(out.contains("The file: "), "{out}{err}");
+}
