@@ -430,6 +430,12 @@ pub trait Store: Reader + Send + Sync {
     /// The lock file could not be opened.
     fn alone(&self) -> Result<Option<Box<dyn Presence>>>;
 
+    /// Makes the look-up by tags anew from what each record was stored with.
+    ///
+    /// # Errors
+    /// As for [`Store::write`].
+    fn mend(&self) -> Result<()>;
+
     /// Whether commits are possible now, as far as file system and permissions go. A
     /// store that was opened when they were not stays read-only for as long as it lives.
     fn is_writable(&self) -> bool;

@@ -11,6 +11,7 @@
 //! | `PRIVATE` | unique id | an object, sealed |
 //! | `PUBLIC` | unique id | an object, its attributes readable by all |
 //! | `MANIFEST` | build and path | a sealed page that lists bound records, or pages below it |
+//! | `QUARANTINED` | the record's own, numbered | a damaged record as it was found |
 //!
 //! What is written after a login is *bound*: sealed, or readable but sealed
 //! against change. A public object that was made without a login is not.
@@ -22,6 +23,7 @@ mod credential;
 mod live;
 mod manifest;
 mod objects;
+mod quarantine;
 mod record;
 mod rotation;
 mod search;
@@ -29,6 +31,7 @@ mod set;
 
 pub use check::{Damage, Finding, Report};
 pub use live::LiveObject;
+pub use quarantine::Quarantined;
 pub use search::{Found, Search};
 
 use crate::clock::Clock;

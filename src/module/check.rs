@@ -2,7 +2,7 @@
 
 use super::Module;
 use crate::error::Result;
-use crate::token::Report;
+use crate::token::{Quarantined, Report};
 use crate::types::SessionHandle;
 
 impl Module {
@@ -14,5 +14,30 @@ impl Module {
     /// [`UserNotLoggedIn`](crate::error::Error::UserNotLoggedIn); the store could not be read.
     pub fn check_token(&self, session: SessionHandle) -> Result<Report> {
         self.session(session)?.token.check()
+    }
+
+    /// Sets aside what is damaged; see [`Token::quarantine`](crate::token::Token::quarantine).
+    ///
+    /// # Errors
+    /// As for [`Module::check_token`]; [`TokenWriteProtected`](crate::error::Error::TokenWriteProtected).
+    pub fn quarantine(&self, session: SessionHandle) -> Result<Report> {
+        self.session(session)?.token.quarantine()
+    }
+
+    /// What was set aside.
+    ///
+    /// # Errors
+    /// [`SessionHandleInvalid`](crate::error::Error::SessionHandleInvalid); the store could not
+    /// be read.
+    pub fn quarantined(&self, session: SessionHandle) -> Result<Vec<Quarantined>> {
+        self.session(session)?.token.quarantined()
+    }
+
+    /// Forgets what was set aside under this name; whether there was something.
+    ///
+    /// # Errors
+    /// As for [`Module::quarantine`].
+    pub fn discard_quarantined(&self, session: SessionHandle, id: &str) -> Result<bool> {
+        self.session(session)?.token.discard(id)
     }
 }

@@ -303,6 +303,10 @@ impl Store for MemoryStore {
         Ok(Some(Box::new(Held { shared: Arc::clone(&self.shared), alone: true })))
     }
 
+    fn mend(&self) -> Result<()> {
+        self.state().map(drop)
+    }
+
     fn is_writable(&self) -> bool {
         true
     }

@@ -627,6 +627,13 @@ impl Store for SqliteStore {
         presence::enter(&self.handles, true)
     }
 
+    fn mend(&self) -> Result<()> {
+        let writing = self.begin()?;
+        writing.snapshot()?.rebuild_look_up()?;
+        // Nobody keeps what a look-up has found: the generation need not be raised.
+        writing.commit()
+    }
+
     fn is_writable(&self) -> bool {
         self.writable && self.may_write()
     }

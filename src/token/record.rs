@@ -19,6 +19,8 @@ pub const PRIVATE: Kind = Kind(3);
 pub const PUBLIC: Kind = Kind(4);
 /// A page of the manifest.
 pub const MANIFEST: Kind = Kind(6);
+/// A damaged record that was set aside.
+pub const QUARANTINED: Kind = Kind(7);
 
 /// What anybody may read of a token.
 #[derive(Debug, Clone, Encode, Decode)]

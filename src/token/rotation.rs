@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::policy::{Action, Principal, Resource, authorize};
 use crate::store::{Change, Cursor, Kind, Reader, Record};
 use crate::vault::Vault;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// How a record is sealed anew; `None` for one that no root key binds.
@@ -206,7 +207,8 @@ impl Rotation<'_> {
 
     /// Last, what counts and lists all the records.
     fn count(&self, reader: &dyn Reader) -> Result<Vec<Change>> {
-        set::anew(&self.new, reader, &*self.token.surroundings.entropy)
+        let entropy = &*self.token.surroundings.entropy;
+        set::anew(&self.new, reader, &HashSet::new(), &[], entropy)
     }
 
     /// Opens all that was written.

@@ -2,13 +2,14 @@
 //! lists them; how every commit keeps both.
 
 use super::manifest::{Listed, Manifest, Root, counts};
-use super::record::{CREDENTIAL, HEADER, MANIFEST, PUBLIC, SET, to_vec};
+use super::record::{CREDENTIAL, HEADER, MANIFEST, PUBLIC, QUARANTINED, SET, to_vec};
 use super::{Token, objects, record_id, rotation};
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::store::{self, Change, Kind, Reader, Record, RecordId, Sequence};
 use crate::vault::{Place, SetHash, Vault};
 use minicbor::{Decode, Encode};
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 /// The set record's name.
@@ -74,17 +75,19 @@ pub(super) fn finish(
     Ok(changes)
 }
 
-/// The hash and the manifest of the records that `reader` shows, whatever is said of
-/// them.
+/// The hash and the manifest of the records that `reader` shows but for `without`,
+/// whatever is said of them.
 pub(super) fn of_present<'v>(
     vault: &'v Vault,
     reader: &dyn Reader,
+    without: &HashSet<(Kind, RecordId)>,
     entropy: &dyn Entropy,
 ) -> Result<(SetHash, Manifest<'v>)> {
     let (mut hash, mut manifest) = (SetHash::default(), Manifest::new(vault, entropy)?);
     for kind in (0..=u8::MAX).map(Kind).filter(|kind| counts(*kind)) {
         store::for_each(reader, kind, &[], |record| {
-            if kind != PUBLIC || objects::is_bound(record) {
+            let is_bound = kind != PUBLIC || objects::is_bound(record);
+            if is_bound && !without.contains(&(kind, record.id.clone())) {
                 hash.insert(&member_of(vault, record)?);
                 manifest.list(
                     kind,
@@ -98,24 +101,6 @@ pub(super) fn of_present<'v>(
     Ok((hash, manifest))
 }
 
-/// The changes that count and list every record anew, once all are sealed under `vault`.
-pub(super) fn anew(
-    vault: &Vault,
-    reader: &dyn Reader,
-    entropy: &dyn Entropy,
-) -> Result<Vec<Change>> {
-    let mut changes = Vec::new();
-    store::for_each(reader, MANIFEST, &[], |page| {
-        let (kind, id, expected) = (MANIFEST, page.id.clone(), page.version);
-        changes.push(Change::Remove { kind, id, expected });
-        Ok(())
-    })?;
-    let (hash, manifest) = of_present(vault, reader, entropy)?;
-    let expected = reader.get(SET, &record_id(ID)?)?.map_or(0, |record| record.version);
-    changes.extend(finish(vault, hash, manifest, expected, entropy)?);
-    Ok(changes)
-}
-
 /// What the manifest says of a record with this version and body.
 pub(super) fn listed(vault: &Vault, version: u64, body: &[u8]) -> Result<Listed> {
     Ok(Listed { version, fingerprint: vault.fingerprint(body)? })
@@ -123,7 +108,7 @@ pub(super) fn listed(vault: &Vault, version: u64, body: &[u8]) -> Result<Listed>
 
 /// What of a record's body no seal protects. Objects bind theirs themselves.
 fn unsealed(kind: Kind, body: &[u8]) -> &[u8] {
-    if matches!(kind, HEADER | CREDENTIAL) { body } else { &[] }
+    if matches!(kind, HEADER | CREDENTIAL | QUARANTINED) { body } else { &[] }
 }
 
 fn member(
@@ -140,6 +125,30 @@ fn member(
 pub(super) fn member_of(vault: &Vault, record: &Record) -> Result<[u8; 32]> {
     let Record { kind, id, version, body } = record;
     member(vault, *kind, id, *version, unsealed(*kind, body))
+}
+
+/// The changes that count and list anew what is there, but for `without`, and what
+/// `made` changes or adds.
+pub(super) fn anew(
+    vault: &Vault,
+    reader: &dyn Reader,
+    without: &HashSet<(Kind, RecordId)>,
+    made: &[Change],
+    entropy: &dyn Entropy,
+) -> Result<Vec<Change>> {
+    let mut changes = Vec::new();
+    store::for_each(reader, MANIFEST, &[], |page| {
+        let (kind, id, expected) = (MANIFEST, page.id.clone(), page.version);
+        changes.push(Change::Remove { kind, id, expected });
+        Ok(())
+    })?;
+    let (hash, mut manifest) = of_present(vault, reader, without, entropy)?;
+    let nothing = |_: Kind, _: &RecordId| Ok(Vec::new());
+    let hash = updated(vault, hash, &nothing, made)?;
+    list(vault, &mut manifest, made)?;
+    let expected = reader.get(SET, &record_id(ID)?)?.map_or(0, |record| record.version);
+    changes.extend(finish(vault, hash, manifest, expected, entropy)?);
+    Ok(changes)
 }
 
 /// `hash` after `changes`. `present`: what is unsealed of a record as it is.
@@ -250,7 +259,8 @@ impl Token {
         if self.unlistable.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let (hash, manifest) = of_present(vault, reader, &*self.surroundings.entropy)?;
+        let (hash, manifest) =
+            of_present(vault, reader, &HashSet::new(), &*self.surroundings.entropy)?;
         let sound = hash == expected;
         self.unlistable.store(!sound, Ordering::Relaxed);
         Ok(sound.then_some(manifest))

@@ -96,3 +96,36 @@ fn damage_of_the_file_itself_is_told_in_sqlite_s_words() {
     assert_eq!(output.status.code(), Some(1), "{out}{err}");
     assert!(out.contains("The file: "), "{out}{err}");
 }
+
+#[test]
+fn what_is_damaged_is_set_aside_and_the_rest_is_whole() {
+    let (place, [a, b]) = with_keys();
+    let sign = ["mac", "sign", "--token", "demo", "--key", "b"];
+    let mac = place.says(&sign, "");
+    let list = ["token", "quarantine", "demo"];
+    place.says(&list, "Nothing is in quarantine.");
+    file(&place)
+        .execute_batch(&format!(
+            "UPDATE records SET body = zeroblob(200) WHERE id = '{a}';
+             UPDATE records SET body = zeroblob(80) WHERE kind = 1 AND id = 'so';
+             UPDATE records SET tags = x'' WHERE id = '{b}'"
+        ))
+        .unwrap();
+    let quarantine = ["token", "check", "demo", "--quarantine"];
+    let out = place.says(&quarantine, "Set aside: 2. The rest is listed anew:");
+    assert!(out.ends_with("Nothing is wrong with \"demo\".\n"), "{out}");
+    assert_eq!(place.says(&sign, ""), mac);
+    place.says(&["token", "check", "demo"], "Keys and data objects: 1\nNothing is wrong");
+    place.says(&quarantine, "Nothing is wrong");
+    place.says(&["token", "show", "demo"], "security officer PIN:  not set");
+    let out = place.says(&list, &format!("{a}: 200 bytes, since 20"));
+    assert!(out.contains("so: 80 bytes, since 20") && out.contains("altered"), "{out}");
+    place.says(&["token", "quarantine", "demo", "--discard", &a], &format!("Discarded {a}."));
+    place.fails(
+        &["token", "quarantine", "demo", "--discard", &a],
+        1,
+        &format!("nothing is in quarantine under \"{a}\""),
+    );
+    assert_eq!(place.says(&list, "so: 80 bytes").lines().count(), 1);
+    place.says(&["token", "check", "demo"], "Nothing is wrong");
+}

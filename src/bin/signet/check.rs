@@ -1,10 +1,12 @@
-//! `signet token check`: is everything in the token what the token wrote?
+//! `signet token check` and `quarantine`: is everything in the token what the token
+//! wrote, and where to put what is not.
 
 use crate::Failure;
 use crate::context::{Context, Login};
 use crate::pins::PinFile;
+use signet_pkcs11::clock::Timestamp;
 use signet_pkcs11::log::Escaped;
-use signet_pkcs11::token::{Finding, Report};
+use signet_pkcs11::token::{Finding, Quarantined, Report};
 use std::path::PathBuf;
 
 /// Who asks.
@@ -35,12 +37,53 @@ impl Who {
     }
 }
 
-/// The whole report; a failure if anything is wrong.
-pub fn check(context: &Context, label: &str, who: &Who) -> Result<(), Failure> {
-    let login = who.log_in(context, label, false)?;
-    let report = login.module.check_token(login.session)?;
+/// The whole report; a failure if anything is wrong. `quarantine`: sets aside what is
+/// damaged, and fails only if something is wrong then.
+pub fn check(context: &Context, label: &str, who: &Who, quarantine: bool) -> Result<(), Failure> {
+    let login = who.log_in(context, label, quarantine)?;
+    let (module, session) = (login.module, login.session);
+    if !quarantine {
+        let report = module.check_token(session)?;
+        print(&report)?;
+        return conclude(&report, label);
+    }
+    let before = module.quarantined(session)?.len();
+    let report = module.quarantine(session)?;
     print(&report)?;
+    if !report.is_clean() {
+        let more = module.quarantined(session)?.len().saturating_sub(before);
+        say!("Set aside: {more}. The rest is listed anew:");
+        let report = module.check_token(session)?;
+        print(&report)?;
+        return conclude(&report, label);
+    }
     conclude(&report, label)
+}
+
+/// Lists what was set aside, or forgets one record of it.
+pub fn quarantine(
+    context: &Context,
+    label: &str,
+    who: &Who,
+    discard: Option<&str>,
+) -> Result<(), Failure> {
+    let login = who.log_in(context, label, discard.is_some())?;
+    let (module, session) = (login.module, login.session);
+    if let Some(id) = discard {
+        if !module.discard_quarantined(session, id)? {
+            return Err(format!("nothing is in quarantine under \"{}\"", Escaped(id)).into());
+        }
+        say!("Discarded {}.", Escaped(id));
+        return Ok(());
+    }
+    let kept = module.quarantined(session)?;
+    if kept.is_empty() {
+        say!("Nothing is in quarantine.");
+    }
+    for Quarantined { id, damage, when, size } in kept {
+        say!("{}: {size} bytes, since {}; {}", Escaped(&id), Timestamp(when), Escaped(&damage));
+    }
+    Ok(())
 }
 
 fn print(report: &Report) -> Result<(), Failure> {

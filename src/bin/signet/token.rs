@@ -41,6 +41,19 @@ pub enum Command {
         label: String,
         #[command(flatten)]
         who: check::Who,
+        /// Set aside what is damaged, so that the rest is whole
+        #[arg(long)]
+        quarantine: bool,
+    },
+    /// List the damaged records that were set aside, or discard one
+    Quarantine {
+        /// The token's label
+        label: String,
+        #[command(flatten)]
+        who: check::Who,
+        /// Forget this one for ever
+        #[arg(long, value_name = "ID")]
+        discard: Option<String>,
     },
     /// Replace the root key and seal everything under the new one; programs stay logged in
     RotateRootKey {
@@ -70,9 +83,14 @@ pub fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Compact { label } => maintenance::compact(&context, &label),
         Command::List => list(&context),
-        Command::Check { label, who } => check::check(&context, &label, &who),
         Command::RotateRootKey { label, so_pin_file, pin } => {
             maintenance::rotate_root_key(&context, &label, so_pin_file.as_ref(), &pin)
+        }
+        Command::Check { label, who, quarantine } => {
+            check::check(&context, &label, &who, quarantine)
+        }
+        Command::Quarantine { label, who, discard } => {
+            check::quarantine(&context, &label, &who, discard.as_deref())
         }
         Command::Show { label } => {
             let (slot, info) = context.token(&label)?;

@@ -6,7 +6,7 @@
 use super::failure::At;
 use super::records::{Snapshot, unpacked};
 use crate::error::{Error, Result};
-use crate::store::{Flaw, Kind, RecordId};
+use crate::store::{Flaw, Kind, RecordId, Tag};
 use rusqlite::Row;
 
 const RECORDS: &str = "SELECT number, kind, id, tags FROM records";
@@ -15,6 +15,10 @@ const IS_FOUND: &str = "SELECT EXISTS (SELECT 1 FROM tags \
 const COUNT: &str = "SELECT count(*) FROM tags";
 const FOUND: &str = "SELECT t.kind, t.property, t.hash, r.kind, r.id, r.tags FROM tags t \
      LEFT JOIN records r ON r.number = t.number";
+
+const FORGET: &str = "DELETE FROM tags";
+const ADD: &str = "INSERT OR IGNORE INTO tags (kind, property, hash, number) \
+     VALUES (?1, ?2, ?3, ?4)";
 
 /// A row of `tags`, and the record it leads to.
 struct Found {
@@ -36,9 +40,8 @@ impl Found {
     /// Whether the record that it leads to was stored with it.
     fn is_right(&self) -> bool {
         self.record.as_ref().is_some_and(|(kind, _, packed)| {
-            let is_it = |tag: &crate::store::Tag| {
-                i64::from(tag.property) == self.property && tag.hash[..] == self.hash
-            };
+            let is_it =
+                |tag: &Tag| i64::from(tag.property) == self.property && tag.hash[..] == self.hash;
             *kind == self.kind && unpacked(packed).iter().any(is_it)
         })
     }
@@ -132,6 +135,23 @@ impl Snapshot<'_> {
                     Flaw { record: None, what: "the look-up table leads to no record".to_owned() }
                 }
             });
+        }
+        Ok(())
+    }
+
+    /// Makes the look-up table anew from what the records say of themselves.
+    pub(super) fn rebuild_look_up(&self) -> Result<()> {
+        let at = "make the look-up table anew";
+        self.statement(FORGET)?.execute(()).at(self.path, at)?;
+        let mut statement = self.statement(RECORDS)?;
+        let mut add = self.statement(ADD)?;
+        let mut rows = statement.query(()).at(self.path, at)?;
+        while let Some(row) = rows.next().at(self.path, at)? {
+            let (number, kind, _, packed) =
+                <(i64, i64, String, Vec<u8>)>::try_from(row).at(self.path, at)?;
+            for tag in unpacked(&packed) {
+                add.execute((kind, tag.property, tag.hash, number)).at(self.path, at)?;
+            }
         }
         Ok(())
     }

@@ -457,3 +457,62 @@ impl World {
         if self.directory.is_some() { Self::in_directory() } else { Self::in_memory() }
     }
 }
+
+#[test]
+fn everything_damaged_is_set_aside_at_once_and_kept() {
+    each_place(|world| {
+        let victim = Victim::new(world);
+        let first = victim.record(PRIVATE, &victim.ids[1]);
+        relabel(&victim.token, &get(&victim.token, &victim.ids[1]).unwrap(), "x").unwrap();
+        let (a, c) =
+            (victim.record(PRIVATE, &victim.ids[0]), victim.record(PUBLIC, &victim.ids[2]));
+        victim.replace(&a, &c.body);
+        victim.put_back(&first);
+        victim.remove(&c);
+        victim.put_back(&Record { id: RecordId::new("another").unwrap(), ..c.clone() });
+        victim.remove(&victim.record(SET, "records"));
+        let page = victim.pages().remove(0);
+        victim.replace(&page, &flipped(&page, 0));
+        let found = victim.token.quarantine().unwrap();
+        assert!(!found.is_clean());
+        let report = victim.token.check().unwrap();
+        assert!(report.is_clean(), "{report:?}");
+        // Without the set record nobody could tell that b was rolled back and c removed.
+        victim.assert_sound(&[1, 3]);
+        let kept = victim.token.quarantined().unwrap();
+        let names: Vec<_> = kept.iter().map(|kept| kept.id.clone()).collect();
+        assert_eq!(names, [victim.ids[0].clone(), "another".into()]);
+        assert_eq!(
+            kept[1].size,
+            victim.record(PUBLIC, &victim.ids[3]).body.len().max(kept[1].size)
+        );
+        // It is as good as before.
+        insert(&victim.token, key("e", true, &[]));
+        victim.remove(&victim.record(PRIVATE, &victim.ids[1]));
+        assert_eq!(victim.findings(), [(victim.ids[1].clone(), Damage::Missing)]);
+        victim.token.quarantine().unwrap();
+        assert_eq!(victim.findings(), []);
+        assert!(victim.token.discard("another").unwrap());
+        assert!(!victim.token.discard("another").unwrap());
+        assert_eq!(victim.token.quarantined().unwrap().len(), 1);
+        assert_eq!(victim.findings(), []);
+    });
+}
+
+#[test]
+fn several_damaged_records_of_one_name_are_all_kept() {
+    each_place(|world| {
+        let victim = Victim::new(world);
+        for round in 1..4_usize {
+            let body = vec![7; round];
+            let id = RecordId::new(&"long".repeat(16)).unwrap();
+            let (kind, tags) = (PRIVATE, Vec::new());
+            victim.write(&[Change::Put { kind, id, expected: 0, body, tags }]);
+            victim.token.quarantine().unwrap();
+            let sizes: Vec<_> =
+                victim.token.quarantined().unwrap().iter().map(|kept| kept.size).collect();
+            assert_eq!(sizes, (1..=round).collect::<Vec<_>>());
+        }
+        assert_eq!(victim.findings(), []);
+    });
+}

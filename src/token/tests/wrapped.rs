@@ -260,6 +260,10 @@ impl Store for Wrapped {
         self.store.alone()
     }
 
+    fn mend(&self) -> Result<()> {
+        if self.is_read_only() { Err(self.refused()) } else { self.store.mend() }
+    }
+
     fn is_writable(&self) -> bool {
         !self.is_read_only() && self.store.is_writable()
     }
