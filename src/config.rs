@@ -102,6 +102,9 @@ pub struct Config {
     /// How long to wait for another process that keeps a token locked and does not
     /// get on: 1 to 3,600 seconds.
     pub busy_timeout: Duration,
+    /// The file that remembers how far each token has come, outside the token
+    /// directory, so that an old copy of a token is refused.
+    pub rollback_counter: Option<PathBuf>,
     /// The token to make at the first start, if any.
     pub auto_init: Option<AutoInit>,
     /// What was odd but usable, for the log.
@@ -185,6 +188,7 @@ settings! {
     ARGON2_LANES: "pin.argon2_lanes", "SIGNET_PIN_ARGON2_LANES";
     CACHE_OBJECTS: "cache.objects", "SIGNET_CACHE_OBJECTS";
     BUSY_TIMEOUT: "store.busy_timeout", "SIGNET_STORE_BUSY_TIMEOUT";
+    ROLLBACK_COUNTER: "rollback.counter", "SIGNET_ROLLBACK_COUNTER";
     LABEL: "auto_init.label", "SIGNET_AUTO_INIT_LABEL";
     LABEL_FILE: "auto_init.label_file", "SIGNET_AUTO_INIT_LABEL_FILE";
     SO_PIN_FILE: "auto_init.so_pin_file", "SIGNET_AUTO_INIT_SO_PIN_FILE";
@@ -226,6 +230,7 @@ impl Config {
             argon2: PinParameters::DEFAULT,
             cache_objects: 1024,
             busy_timeout: Duration::from_secs(30),
+            rollback_counter: None,
             auto_init: None,
             notices: Vec::new(),
         }
@@ -340,6 +345,7 @@ impl Reader<'_> {
         if let Some(seconds) = self.parse(BUSY_TIMEOUT, value::number(1, 3600))? {
             config.busy_timeout = Duration::from_secs(seconds.into());
         }
+        config.rollback_counter = self.rollback_counter(&config.token_dir)?;
         config.auto_init = self.auto_init()?;
         config.notices = self.notices;
         Ok(config)
@@ -427,6 +433,17 @@ impl Reader<'_> {
                 given.into_iter().flatten().map(|given| given.origin).collect();
             refused(&origins.join(" and "), &why)
         })
+    }
+
+    /// In the token directory it would be copied and restored with the tokens.
+    fn rollback_counter(&self, token_dir: &Path) -> Result<Option<PathBuf>> {
+        let path = self.path(ROLLBACK_COUNTER)?;
+        match self.given(ROLLBACK_COUNTER) {
+            Some(given) if path.as_ref().is_some_and(|path| path.starts_with(token_dir)) => {
+                Err(given.refused(&"must lie outside the token directory"))
+            }
+            _ => Ok(path),
+        }
     }
 
     fn auto_init(&self) -> Result<Option<AutoInit>> {

@@ -126,6 +126,17 @@ pub enum Error {
     },
     /// The store's file may not be written.
     StoreReadOnly(PathBuf),
+    /// The store is older than it was: an old copy was put in its place.
+    StoreRolledBack {
+        /// Where the token is.
+        slot: SlotId,
+        /// The counter that knows.
+        counter: PathBuf,
+        /// The newest commit and the login attempts that the store knows of.
+        found: (u64, u64),
+        /// The same as the counter knows them.
+        newest: (u64, u64),
+    },
     /// A template lacks an attribute that it needs.
     TemplateIncomplete(AttributeType),
     /// A template contradicts itself, or an attribute does not belong to the object.
@@ -241,6 +252,16 @@ impl fmt::Display for Error {
             Self::StoreFull(path) => write!(f, "no space left for {}", path.display()),
             Self::StoreIo { path, reason } => write!(f, "{}: {reason}", path.display()),
             Self::StoreReadOnly(path) => write!(f, "{} may not be written", path.display()),
+            Self::StoreRolledBack { slot, counter, found, newest } => write!(
+                f,
+                "the token in slot {slot} is an older copy: it has seen {} commits and {} login attempts, and {} knows \
+                 of {} and {}; `signet token accept LABEL` accepts it as it is",
+                found.0,
+                found.1,
+                counter.display(),
+                newest.0,
+                newest.1
+            ),
             Self::TemplateIncomplete(attribute) => write!(f, "the template lacks {attribute}"),
             Self::TemplateInconsistent(attribute) => {
                 write!(f, "{attribute} contradicts the rest of the template or the object")

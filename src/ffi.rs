@@ -84,7 +84,8 @@ const fn level(error: &Error) -> Level {
         | Error::RecordDamaged(_)
         | Error::StoreDamaged { .. }
         | Error::StoreFull(_)
-        | Error::StoreIo { .. } => Level::Error,
+        | Error::StoreIo { .. }
+        | Error::StoreRolledBack { .. } => Level::Error,
         Error::PinLocked | Error::FunctionFailed(_) => Level::Warning,
         Error::PinIncorrect => Level::Info,
         _ => Level::Debug,

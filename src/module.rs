@@ -35,8 +35,8 @@ use crate::error::{Error, Result};
 use crate::mechanism::{self, CATALOGUE, Row};
 use crate::secret::Pin;
 use crate::session::Session;
-use crate::store::Place;
-use crate::token::{Settings, Surroundings};
+use crate::store::{CounterFile, GuardedPlace, Place};
+use crate::token::{Settings, Surroundings, Token};
 use crate::types::{MechanismType, SlotId, Ulong, UserType};
 use handle_table::HandleTable;
 use objects::ObjectEntry;
@@ -67,6 +67,13 @@ impl Module {
     /// # Errors
     /// The place could not be read.
     pub fn new(place: Arc<dyn Place>, surroundings: Surroundings, config: &Config) -> Result<Self> {
+        let place = match &config.rollback_counter {
+            Some(path) => {
+                let counter = CounterFile::new(path, config.busy_timeout);
+                Arc::new(GuardedPlace::new(place, counter, Token::name_in_counter))
+            }
+            None => place,
+        };
         let module = Self {
             place,
             surroundings,

@@ -45,16 +45,20 @@
 // No `forbid(unsafe_code)` here: the child `generation` maps memory. Every other
 // child forbids it for itself.
 
+mod counter;
 mod directory;
 mod files;
 mod generation;
+mod guarded;
 mod memory;
 mod sqlite;
 #[cfg(test)]
 mod tests;
 
+pub use counter::{CounterFile, Progress};
 pub use directory::DirectoryPlace;
 pub use generation::guard::PageGuard;
+pub use guarded::GuardedPlace;
 pub use memory::{MemoryPlace, MemoryStore};
 pub use sqlite::SqliteStore;
 pub use sqlite::process::{abandon_inherited, after_fork, before_fork};
@@ -408,6 +412,12 @@ pub trait Store: Reader + Send + Sync {
     /// [`PinLocked`](crate::error::Error::PinLocked) when failures have reached
     /// `limit`.
     fn reserve(&self, credential: &RecordId, limit: u32) -> Result<Box<dyn Reservation + '_>>;
+
+    /// How many login attempts were ever counted; the number never falls.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn reservations(&self) -> Result<u64>;
 
     /// Forgets the failures of a credential.
     ///

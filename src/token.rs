@@ -40,7 +40,7 @@ use crate::error::{Error, Result};
 use crate::object::Object;
 use crate::policy::Principal;
 use crate::secret::Pin;
-use crate::store::{Change, Compacted, Place, RecordId, Store};
+use crate::store::{Change, Compacted, CounterFile, Place, Progress, Reader, RecordId, Store};
 use crate::types::{SlotId, UserType};
 use crate::vault::{PinParameters, PrivateKey, Vault};
 use arc_swap::ArcSwap;
@@ -276,6 +276,25 @@ impl Token {
         self.store.write(&mut |_| Ok(changes.clone()))?;
         self.access.store(Arc::new(Access::PUBLIC));
         self.refresh()
+    }
+
+    /// What a rollback counter calls the token: its serial number.
+    ///
+    /// # Errors
+    /// The store could not be read, or holds no token.
+    pub fn name_in_counter(reader: &dyn Reader) -> Result<String> {
+        let header = Header::read(reader)?;
+        header.map(|header| header.serial).ok_or_else(|| Error::RecordDamaged("token".into()))
+    }
+
+    /// Takes the token as it is for the newest; what `counter` knew before.
+    ///
+    /// # Errors
+    /// The store could not be read, or the counter not be written.
+    pub fn accept(&self, counter: &CounterFile) -> Result<(Progress, Option<Progress>)> {
+        let commits = self.store.sequence()?.0;
+        let now = Progress { commits, attempts: self.store.reservations()? };
+        Ok((now, counter.accept(&self.header().serial, now)?))
     }
 
     /// The slot that the token is in.

@@ -13,6 +13,7 @@ mod cli {
     mod migrate;
     mod pins;
     mod place;
+    mod rollback;
     mod stored;
     mod tokens;
 }

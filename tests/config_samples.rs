@@ -122,6 +122,8 @@ fn the_full_sample_shows_every_key_with_its_default() {
     assert_eq!(config.notices, []);
     assert_eq!(config.token_dir, Path::new("/var/lib/signet/tokens"));
     assert_eq!(config.reset_on_fork.take(), Some(true));
+    let counter = config.rollback_counter.take().unwrap();
+    assert_eq!(counter, Path::new("/var/lib/signet-counter/counter"));
     let auto_init = config.auto_init.take().unwrap();
     assert_eq!(auto_init.label, "signet");
     assert_eq!(auto_init.user_pin.expose(), b"userpin");

@@ -39,7 +39,8 @@ pub const fn of(error: &Error) -> CK_RV {
         Error::EntropyUnavailable
         | Error::RecordDamaged(_)
         | Error::StoreDamaged { .. }
-        | Error::StoreIo { .. } => CKR_DEVICE_ERROR,
+        | Error::StoreIo { .. }
+        | Error::StoreRolledBack { .. } => CKR_DEVICE_ERROR,
         Error::SessionAsyncNotSupported => CKR_SESSION_ASYNC_NOT_SUPPORTED,
         Error::SessionCount => CKR_SESSION_COUNT,
         Error::SessionExists => CKR_SESSION_EXISTS,
@@ -103,6 +104,15 @@ mod tests {
             (Error::RecordDamaged(reason()), CKR_DEVICE_ERROR),
             (Error::StoreDamaged { path: path(), reason: reason() }, CKR_DEVICE_ERROR),
             (Error::StoreIo { path: path(), reason: reason() }, CKR_DEVICE_ERROR),
+            (
+                Error::StoreRolledBack {
+                    slot: SlotId(0),
+                    counter: path(),
+                    found: (1, 2),
+                    newest: (3, 4),
+                },
+                CKR_DEVICE_ERROR,
+            ),
             (Error::StoreFull(path()), CKR_DEVICE_MEMORY),
             (Error::StoreReadOnly(path()), CKR_TOKEN_WRITE_PROTECTED),
             (Error::TokenWriteProtected, CKR_TOKEN_WRITE_PROTECTED),

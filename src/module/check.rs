@@ -1,9 +1,10 @@
 //! Whether a token is as it was left: no function of the standard.
 
 use super::Module;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::store::{CounterFile, Progress};
 use crate::token::{Quarantined, Report};
-use crate::types::SessionHandle;
+use crate::types::{SessionHandle, SlotId};
 
 impl Module {
     /// Compares everything in the token with what was written; see
@@ -22,6 +23,23 @@ impl Module {
     /// As for [`Module::check_token`]; [`TokenWriteProtected`](crate::error::Error::TokenWriteProtected).
     pub fn quarantine(&self, session: SessionHandle) -> Result<Report> {
         self.session(session)?.token.quarantine()
+    }
+
+    /// Takes a token as it is for the newest, and has the counter remember that: what
+    /// the token is, and what the counter knew. Of a module without a counter of its own,
+    /// which would refuse to open the token.
+    ///
+    /// # Errors
+    /// [`TokenNotRecognized`](crate::error::Error::TokenNotRecognized) for an empty slot; the
+    /// counter could not be written.
+    pub fn accept_token(
+        &self,
+        slot: SlotId,
+        counter: &CounterFile,
+    ) -> Result<(Progress, Option<Progress>)> {
+        let slot = self.slot(slot)?;
+        let token = self.token(&slot, &mut slot.state.lock())?;
+        token.ok_or(Error::TokenNotRecognized(slot.id))?.accept(counter)
     }
 
     /// What was set aside.

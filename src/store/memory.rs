@@ -38,6 +38,7 @@ struct State {
     credentials: BTreeMap<RecordId, Credential>,
     /// Raised by `Clear`: reservations from before are nobody's.
     era: u64,
+    reservations: u64,
     present: usize,
     alone: bool,
     removed: bool,
@@ -267,6 +268,7 @@ impl Store for MemoryStore {
             }
             if known.failures + known.open < limit {
                 known.open += 1;
+                state.reservations += 1;
                 let (credential, settled) = (credential.clone(), false);
                 return Ok(Box::new(Counted { store: self, credential, era, settled }));
             }
@@ -275,6 +277,10 @@ impl Store for MemoryStore {
                 return Err(Error::TokenNotPresent(self.slot));
             }
         }
+    }
+
+    fn reservations(&self) -> Result<u64> {
+        Ok(self.state()?.reservations)
     }
 
     fn forgive(&self, credential: &RecordId) -> Result<()> {

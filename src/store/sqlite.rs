@@ -611,6 +611,10 @@ impl Store for SqliteStore {
         self.make_reservation(credential, limit)
     }
 
+    fn reservations(&self) -> Result<u64> {
+        self.read(|state| state.reservations())
+    }
+
     fn forgive(&self, credential: &RecordId) -> Result<()> {
         self.forget_failures(credential)
     }

@@ -10,7 +10,7 @@ use signet_pkcs11::host::OsEnvironment;
 use signet_pkcs11::log::{Escaped, Log, Logger};
 use signet_pkcs11::module::Module;
 use signet_pkcs11::secret::Pin;
-use signet_pkcs11::store::DirectoryPlace;
+use signet_pkcs11::store::{CounterFile, DirectoryPlace};
 use signet_pkcs11::token::{Info, Surroundings};
 use signet_pkcs11::types::{
     AttributeType, ObjectClass, ObjectHandle, RawAttribute, SessionHandle, SlotId, Ulong, UserType,
@@ -37,11 +37,25 @@ impl Context {
         for notice in &config.notices {
             log.record(notice.level, format_args!("{}", notice.text));
         }
+        Self::over(config)
+    }
+
+    fn over(config: Config) -> Result<Self, Failure> {
         let entropy = Arc::new(OsEntropy);
         let place = DirectoryPlace::new(&config.token_dir, entropy.clone());
         let place = Arc::new(place.with_busy_timeout(config.busy_timeout));
-        let module = Module::new(place, Surroundings { entropy, clock }, &config)?;
+        let surroundings = Surroundings { entropy, clock: Arc::new(SystemClock) };
+        let module = Module::new(place, surroundings, &config)?;
         Ok(Self { module, directory: config.token_dir })
+    }
+
+    /// The same tokens without asking the rollback counter; and that counter.
+    pub fn unguarded() -> Result<(Self, CounterFile), Failure> {
+        let mut config = Config::load(&OsEnvironment)?;
+        let busy_timeout = config.busy_timeout;
+        let counter = config.rollback_counter.take();
+        let counter = counter.ok_or("no rollback counter is set (rollback.counter)")?;
+        Ok((Self::over(config)?, CounterFile::new(counter, busy_timeout)))
     }
 
     /// Every initialised token and its slot. One that cannot be read is named on

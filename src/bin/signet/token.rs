@@ -9,6 +9,7 @@ use signet_pkcs11::clock::Timestamp;
 use signet_pkcs11::error::Error;
 use signet_pkcs11::log::Escaped;
 use signet_pkcs11::secret::Pin;
+use signet_pkcs11::store::Progress;
 use signet_pkcs11::token::{Info, PinState};
 use signet_pkcs11::types::{LABEL_LEN, SlotId, Ulong};
 use std::path::PathBuf;
@@ -44,6 +45,11 @@ pub enum Command {
         /// Set aside what is damaged, so that the rest is whole
         #[arg(long)]
         quarantine: bool,
+    },
+    /// Take a token that the rollback counter refuses for the newest, as it is
+    Accept {
+        /// The token's label
+        label: String,
     },
     /// List the damaged records that were set aside, or discard one
     Quarantine {
@@ -83,6 +89,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Compact { label } => maintenance::compact(&context, &label),
         Command::List => list(&context),
+        Command::Accept { label } => accept(&label),
         Command::RotateRootKey { label, so_pin_file, pin } => {
             maintenance::rotate_root_key(&context, &label, so_pin_file.as_ref(), &pin)
         }
@@ -158,6 +165,24 @@ pub fn in_free_slot(
             }
         }
     }
+}
+
+fn accept(label: &str) -> Result<(), Failure> {
+    let (context, counter) = Context::unguarded()?;
+    let (slot, _) = context.token(label)?;
+    let (now, before) = context.module.accept_token(slot, &counter)?;
+    let label = Escaped(label);
+    let Progress { commits, attempts } = now;
+    match before {
+        Some(before) if !now.reaches(before) => say!(
+            "\"{label}\" is accepted as it is, with {commits} commits and {attempts} login attempts; \
+             the counter knew of {} and {}.",
+            before.commits,
+            before.attempts
+        ),
+        _ => say!("\"{label}\" is not behind the counter: nothing had to be accepted."),
+    }
+    Ok(())
 }
 
 fn is_empty(context: &Context, slot: SlotId) -> bool {

@@ -32,6 +32,7 @@ const ADD_TAG: &str = "INSERT INTO tags (kind, property, hash, number) VALUES (?
 const DROP_TAG: &str = "DELETE FROM tags \
      WHERE kind = ?1 AND property = ?2 AND hash = ?3 AND number = ?4";
 const META: &str = "SELECT sequence, last_number, log_start, log_rows FROM meta";
+const RESERVATIONS: &str = "SELECT last_reservation FROM meta";
 const SET_META: &str =
     "UPDATE meta SET sequence = ?1, last_number = ?2, log_start = ?3, log_rows = ?4";
 const LOG: &str = "INSERT INTO changes (sequence, kind, id) VALUES (?1, ?2, ?3)";
@@ -118,6 +119,13 @@ impl Snapshot<'_> {
                     log_rows: unsigned(row, 3)?,
                 })
             })
+            .at(self.path, "read the counters")
+    }
+
+    /// How many reservations were ever made.
+    pub(super) fn reservations(&self) -> Result<u64> {
+        self.statement(RESERVATIONS)?
+            .query_row((), |row| unsigned(row, 0))
             .at(self.path, "read the counters")
     }
 

@@ -248,6 +248,10 @@ impl Store for Wrapped {
         self.store.reserve(credential, limit)
     }
 
+    fn reservations(&self) -> Result<u64> {
+        self.store.reservations()
+    }
+
     fn forgive(&self, credential: &RecordId) -> Result<()> {
         if self.is_read_only() { Err(self.refused()) } else { self.store.forgive(credential) }
     }
