@@ -62,6 +62,13 @@ const COPIES_FILE: &str = "copies";
 /// may have been killed before it could wake anybody.
 const LONGEST_SLEEP: Duration = Duration::from_millis(10);
 
+/// How many steps of SQLite's machine whoever looks at a snapshot may need, and how
+/// many more for each byte of the file. Reading everything ten times takes far
+/// fewer. Looked at every so many steps.
+const SNAPSHOT_STEPS: u64 = 20_000_000;
+const SNAPSHOT_STEPS_PER_BYTE: u64 = 2000;
+const STEPS_AT_ONCE: u16 = 10_000;
+
 /// How changes are noticed.
 #[derive(Debug)]
 enum Noticing {
@@ -144,6 +151,7 @@ impl SqliteStore {
         let connection = open_database(&self.database, self.writable, self.busy_timeout)?;
         schema::configure(&connection, false).at(&self.database, "set up")?;
         let version = schema::version(&connection, &self.database, self.slot)?;
+        schema::require_ours(&connection, &self.database, version, schema::STEPS)?;
         *self.handles.reader.lock() = Some(connection);
         Ok(version)
     }
@@ -579,8 +587,17 @@ impl Store for SqliteStore {
         }
         self.check_present(false)?;
         // A connection of its own: the other readers must not wait for this one.
-        let connection = open_database(&self.database, self.writable, self.busy_timeout)?;
+        let mut connection = open_database(&self.database, self.writable, self.busy_timeout)?;
         schema::configure(&connection, false).at(&self.database, "set up")?;
+        // In an edited file the pages may lead round in circles.
+        let mut budget = SNAPSHOT_STEPS + self.size()?.saturating_mul(SNAPSHOT_STEPS_PER_BYTE);
+        let is_spent = move || {
+            budget = budget.saturating_sub(u64::from(STEPS_AT_ONCE));
+            budget == 0
+        };
+        connection
+            .progress_handler(STEPS_AT_ONCE.into(), Some(is_spent))
+            .at(&self.database, "set up")?;
         let transaction = Transaction::begin(&connection, &self.database, "BEGIN")?;
         let state = Snapshot { connection: &connection, path: &self.database };
         // SQLite chooses the state at the first read, not at BEGIN.

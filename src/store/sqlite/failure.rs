@@ -24,7 +24,11 @@ fn translate(path: &Path, tried: &str, error: &rusqlite::Error) -> Error {
         Sql::SqliteFailure(failure, _) => match failure.code {
             ErrorCode::DiskFull => Error::StoreFull(path.into()),
             ErrorCode::ReadOnly => Error::StoreReadOnly(path.into()),
-            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => damaged(),
+            ErrorCode::DatabaseCorrupt
+            | ErrorCode::NotADatabase
+            // The limits of `schema` are far above what is ever written.
+            | ErrorCode::TooBig
+            | ErrorCode::OperationInterrupted => damaged(),
             ErrorCode::OutOfMemory => Error::HostMemory,
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
                 let file = path.display();
@@ -64,7 +68,13 @@ mod tests {
         };
         assert_eq!(of(ffi::SQLITE_FULL), Error::StoreFull(path.into()));
         assert_eq!(of(ffi::SQLITE_READONLY_DBMOVED), Error::StoreReadOnly(path.into()));
-        for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_CORRUPT_INDEX, ffi::SQLITE_NOTADB] {
+        for code in [
+            ffi::SQLITE_CORRUPT,
+            ffi::SQLITE_CORRUPT_INDEX,
+            ffi::SQLITE_NOTADB,
+            ffi::SQLITE_TOOBIG,
+            ffi::SQLITE_INTERRUPT,
+        ] {
             assert!(matches!(of(code), Error::StoreDamaged { .. }));
         }
         for code in [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_CANTOPEN] {

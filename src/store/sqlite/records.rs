@@ -36,10 +36,18 @@ const RESERVATIONS: &str = "SELECT last_reservation FROM meta";
 const SET_META: &str =
     "UPDATE meta SET sequence = ?1, last_number = ?2, log_start = ?3, log_rows = ?4";
 const LOG: &str = "INSERT INTO changes (sequence, kind, id) VALUES (?1, ?2, ?3)";
-const LOGGED: &str = "SELECT DISTINCT kind, id FROM changes WHERE sequence > ?1";
+// Cut where an edited file holds more than is ever logged.
+const LOGGED: &str = "SELECT DISTINCT kind, id FROM \
+     (SELECT kind, id FROM changes WHERE sequence > ?1 LIMIT 16384)";
 const LOG_CUT: &str =
     "SELECT sequence FROM changes ORDER BY sequence DESC, kind DESC, id DESC LIMIT 1 OFFSET ?1";
 const LOG_PRUNE: &str = "DELETE FROM changes WHERE sequence <= ?1";
+
+/// What an edited index is called.
+const OUT_OF_ORDER: &str = "an index is out of order";
+
+/// A page of records ends when it holds more bytes than this.
+const PAGE_BYTES: usize = 4 << 20;
 
 /// The bytes of a tag inside `records.tags`: property, hash.
 pub(super) const TAG_LEN: usize = 17;
@@ -278,7 +286,12 @@ impl Snapshot<'_> {
     ) -> Result<Option<i64>> {
         let at = "look up a tag";
         if tags.is_empty() {
-            return seek.query_row((kind.0, after), |row| row.get(0)).optional().at(self.path, at);
+            let found: Option<i64> =
+                seek.query_row((kind.0, after), |row| row.get(0)).optional().at(self.path, at)?;
+            return match found {
+                Some(found) if found <= after => Err(self.damaged(OUT_OF_ORDER)),
+                found => Ok(found),
+            };
         }
         let (mut candidate, mut agreeing) = (after, 0);
         for tag in tags.iter().cycle() {
@@ -289,6 +302,10 @@ impl Snapshot<'_> {
                 .optional()
                 .at(self.path, at)?;
             let Some(found) = found else { return Ok(None) };
+            // It would be leapt through for ever.
+            if found <= behind {
+                return Err(self.damaged(OUT_OF_ORDER));
+            }
             agreeing = if found == candidate { agreeing + 1 } else { 1 };
             candidate = found;
             if agreeing == tags.len() {
@@ -369,14 +386,16 @@ impl Reader for Snapshot<'_> {
         let mut seek = self.statement(if tags.is_empty() { IN_ORDER } else { BY_TAG })?;
         let mut by_number = self.statement(BY_NUMBER)?;
         let mut position = signed(after.map_or(0, |cursor| cursor.0));
-        let mut records = Vec::new();
+        let (mut records, mut bytes) = (Vec::new(), 0);
         while let Some(number) = self.next_match(&mut seek, kind, tags, position)? {
-            if records.len() == limit {
+            if records.len() == limit || bytes > PAGE_BYTES {
                 let next = u64::try_from(position).ok().map(Cursor);
                 return Ok(Page { records, next });
             }
             let record = self.record(&mut by_number, kind, [number])?;
-            records.push(record.ok_or_else(|| self.damaged("a tag points to no record"))?);
+            let record = record.ok_or_else(|| self.damaged("a tag points to no record"))?;
+            bytes += record.body.len();
+            records.push(record);
             position = number;
         }
         Ok(Page { records, next: None })

@@ -18,6 +18,7 @@ use super::failure::At;
 use crate::error::{Error, Result};
 use crate::types::SlotId;
 use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
 use rusqlite::{Connection, FileControl, MAIN_DB};
 use std::path::Path;
 
@@ -26,6 +27,23 @@ pub(super) const APPLICATION_ID: i64 = 0x5367_6e74;
 
 /// One more than any connection here prepares, so that none is prepared twice.
 const STATEMENTS: usize = 40;
+
+/// The largest record that is read or written, in bytes.
+const RECORD_MAX: i32 = 256 << 20;
+
+/// What SQLite may be brought to do by whoever edits the file.
+const LIMITS: [(Limit, i32); 9] = [
+    (Limit::SQLITE_LIMIT_LENGTH, RECORD_MAX),
+    (Limit::SQLITE_LIMIT_SQL_LENGTH, 16_384),
+    (Limit::SQLITE_LIMIT_COLUMN, 32),
+    (Limit::SQLITE_LIMIT_EXPR_DEPTH, 32),
+    (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 2),
+    // For VACUUM, which attaches what it makes.
+    (Limit::SQLITE_LIMIT_ATTACHED, 1),
+    (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 16),
+    (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 1),
+    (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
+];
 
 /// Brings a file from the schema that is its place in the list to the next.
 pub(super) type Step = fn(&Connection) -> rusqlite::Result<()>;
@@ -83,6 +101,9 @@ fn first(connection: &Connection) -> rusqlite::Result<()> {
 /// Sets up a fresh connection. `writer`: it may commit.
 pub(super) fn configure(connection: &Connection, writer: bool) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    for (limit, most) in LIMITS {
+        connection.set_limit(limit, most)?;
+    }
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     // A plan that depends on bound values would be made anew for each of them.
@@ -118,6 +139,44 @@ pub(super) fn version(connection: &Connection, path: &Path, slot: SlotId) -> Res
         Ok(version) if version > STEPS.len() => Err(Error::TokenNotRecognized(slot)),
         Ok(version) => Ok(version),
     }
+}
+
+/// What a file consists of: tables, indexes, and whatever somebody may have added.
+type Content = Vec<(String, String, Option<String>)>;
+
+/// Refuses a file whose schema is not to the letter the one of its version: no view,
+/// trigger, index or column of somebody else's is ever used.
+pub(super) fn require_ours(
+    connection: &Connection,
+    path: &Path,
+    version: usize,
+    steps: &[Step],
+) -> Result<()> {
+    let at = "read the schema";
+    let ours = Connection::open_in_memory().and_then(|ours| {
+        steps[..version].iter().try_for_each(|step| step(&ours))?;
+        content(&ours)
+    });
+    if content(connection).at(path, at)? == ours.at(path, at)? {
+        return Ok(());
+    }
+    let reason = "its tables, indexes, views or triggers are not a token store's".to_owned();
+    Err(Error::StoreDamaged { path: path.into(), reason })
+}
+
+fn content(connection: &Connection) -> rusqlite::Result<Content> {
+    // One more than there are, of whatever somebody may have added.
+    const MOST: u32 = 64;
+    let mut statement = connection.prepare(
+        "SELECT type, name || ' ' || tbl_name, sql FROM sqlite_schema \
+         ORDER BY type, name LIMIT ?1",
+    )?;
+    let rows = statement.query_map([MOST], |row| {
+        let sql: Option<String> = row.get(2)?;
+        let words = sql.map(|sql| sql.split_whitespace().collect::<Vec<_>>().join(" "));
+        Ok((row.get(0)?, row.get(1)?, words))
+    })?;
+    rows.collect()
 }
 
 /// Runs the steps behind schema `from` and writes the new number, all in one

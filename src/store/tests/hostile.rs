@@ -93,6 +93,63 @@ fn a_newer_schema_is_refused() {
     assert_eq!(open(&directory).unwrap().sequence(), Ok(Sequence(1)));
 }
 
+#[test]
+fn a_schema_that_is_not_ours_to_the_letter_is_refused() {
+    let (directory, token) = token();
+    let database = token.join("token.db");
+    let edit = |batch: &str| {
+        let other = rusqlite::Connection::open(&database).unwrap();
+        other.execute_batch(batch).unwrap();
+    };
+    for (added, removed) in [
+        ("CREATE VIEW more AS SELECT * FROM records", "DROP VIEW more"),
+        (
+            "CREATE TRIGGER more AFTER INSERT ON records BEGIN DELETE FROM attempts; END",
+            "DROP TRIGGER more",
+        ),
+        ("CREATE INDEX more ON records (length(body))", "DROP INDEX more"),
+        ("CREATE TABLE more (x)", "DROP TABLE more"),
+        ("CREATE VIRTUAL TABLE more USING fts5 (x)", "DROP TABLE more"),
+        (
+            "ALTER TABLE attempts ADD COLUMN more BLOB AS (zeroblob(1000000))",
+            "ALTER TABLE attempts DROP COLUMN more",
+        ),
+        ("DROP INDEX records_in_order", "CREATE INDEX records_in_order ON records (kind, number)"),
+        (
+            "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = \
+             replace(sql, 'failures INTEGER NOT NULL', 'failures INTEGER DEFAULT 0') \
+             WHERE name = 'attempts'",
+            "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = \
+             replace(sql, 'failures INTEGER DEFAULT 0', 'failures INTEGER NOT NULL') \
+             WHERE name = 'attempts'",
+        ),
+    ] {
+        edit(added);
+        let reason = reason(open(&directory));
+        assert!(reason.contains("views or triggers are not a token store's"), "{added}: {reason}");
+        edit(removed);
+        open(&directory).unwrap();
+    }
+}
+
+#[test]
+fn an_index_that_leads_back_is_damage_and_no_endless_walk() {
+    let (directory, token) = token();
+    let other = rusqlite::Connection::open(token.join("token.db")).unwrap();
+    // Whoever looks behind any record finds the seventh.
+    let batch = "DROP INDEX records_in_order;
+         CREATE INDEX records_in_order ON records (kind, 300 + number % 7);
+         PRAGMA writable_schema = ON;
+         UPDATE sqlite_schema SET sql = replace(sql, '300 + number % 7', 'number')
+             WHERE name = 'records_in_order'";
+    other.execute_batch(batch).unwrap();
+    drop(other);
+    let store = open(&directory).unwrap();
+    let listed = for_each(&*store, KIND, &[], |_| Ok(()));
+    let Err(Error::StoreDamaged { reason, .. }) = listed else { panic!("{listed:?}") };
+    assert_eq!(reason, "an index is out of order");
+}
+
 /// What can be asked of a store, for errors or answers but no panic.
 fn exercise(directory: &tempfile::TempDir) -> Result<()> {
     let store = open(directory)?;
