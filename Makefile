@@ -15,7 +15,7 @@ OPTIMISED := $(patsubst tests/%.rs,--test %,$(wildcard tests/api.rs tests/vector
 # How long the crowd of `make soak` works.
 SOAK_MINUTES ?= 10
 
-.PHONY: help demo test soak lint bench deps deny toolchain clean
+.PHONY: help demo test soak lint fuzz bench deps deny toolchain clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,22 @@ lint: toolchain-lints ## check format, lints and documentation
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --document-private-items
+
+# Coverage as libFuzzer wants it; no sanitizer, so that the stable compiler will do.
+FUZZ_SECONDS ?= 60
+FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing
+FUZZ_RUN = cargo run --locked --release --manifest-path fuzz/Cargo.toml \
+	--target $$(rustc --print host-tuple) --bin
+
+fuzz: toolchain deps ## run the fuzz targets, each for FUZZ_SECONDS
+	for target in store_file object; do \
+		mkdir -p fuzz/found/$$target fuzz/corpus/$$target; \
+		RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(FUZZ_FLAGS)" $(FUZZ_RUN) $$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=60 -rss_limit_mb=4096 -max_len=65536 \
+			-artifact_prefix=fuzz/found/ fuzz/found/$$target fuzz/corpus/$$target; \
+	done
 
 bench: toolchain ## measure
 	cargo bench --locked --benches

@@ -1,0 +1,74 @@
+//! What the fuzz targets and the replay of their corpus do with hostile bytes: any
+//! answer will do, but no panic, no endless loop and no allocation that the bytes
+//! do not account for.
+
+#![allow(dead_code, clippy::unwrap_used, reason = "whoever includes this needs a part of it")]
+
+use signet_pkcs11::clock::SystemClock;
+use signet_pkcs11::config::Config;
+use signet_pkcs11::entropy::OsEntropy;
+use signet_pkcs11::error::Result;
+use signet_pkcs11::module::Module;
+use signet_pkcs11::object::codec;
+use signet_pkcs11::secret::Pin;
+use signet_pkcs11::store::DirectoryPlace;
+use signet_pkcs11::token::Surroundings;
+use signet_pkcs11::types::{AttributeType, SessionHandle, SlotId, UserType};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Opens a token whose file these bytes are, lists it, logs in and checks it, sets aside
+/// what is damaged and checks it once more. Whether nothing is wrong with it then.
+pub fn store_file(bytes: &[u8]) -> Result<bool> {
+    let directory = tempfile::tempdir().unwrap();
+    let slot = directory.path().join("slot-0");
+    fs::create_dir(&slot).unwrap();
+    fs::set_permissions(&slot, fs::Permissions::from_mode(0o700)).unwrap();
+    let file = slot.join("token.db");
+    fs::write(&file, bytes).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    use_token(directory.path())
+}
+
+fn use_token(directory: &Path) -> Result<bool> {
+    let entropy = Arc::new(OsEntropy);
+    let place = Arc::new(DirectoryPlace::new(directory, entropy.clone()));
+    let surroundings = Surroundings { entropy, clock: Arc::new(SystemClock) };
+    let config = Config::with_token_dir(directory.to_owned());
+    let module = Module::new(place, surroundings, &config)?;
+    let slot = SlotId(0);
+    module.token_info(slot)?;
+    let session = module.open_session(slot, true)?;
+    let _ = list(&module, session);
+    module.login(session, UserType::User, &Pin::copied(b"1234"))?;
+    let _ = list(&module, session);
+    let _ = module.check_token(session);
+    let _ = module.quarantine(session);
+    let _ = module.quarantined(session);
+    let report = module.check_token(session)?;
+    module.logout(session)?;
+    Ok(report.is_clean())
+}
+
+fn list(module: &Module, session: SessionHandle) -> Result<()> {
+    module.find_objects_init(session, &[])?;
+    let found = module.find_objects(session, 1000);
+    module.find_objects_final(session)?;
+    for object in found? {
+        let wanted = [AttributeType::Label, AttributeType::Id, AttributeType::Value];
+        let _ = module.attributes(session, object, &wanted.map(AttributeType::to_ck));
+    }
+    Ok(())
+}
+
+/// Reads an object back; what can be read is written again and read once more.
+pub fn object(bytes: &[u8]) {
+    let Some(object) = codec::decode(bytes) else { return };
+    let again = codec::encode(&object, true).unwrap();
+    let back = codec::decode(again.expose()).unwrap();
+    assert_eq!(object.attributes(), back.attributes());
+    assert_eq!(object.lifecycle(), back.lifecycle());
+    let _ = object.size();
+}

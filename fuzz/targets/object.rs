@@ -1,0 +1,8 @@
+//! Bytes become an object; see `exercise.rs`.
+
+#![no_main]
+
+#[path = "../exercise.rs"]
+mod exercise;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| exercise::object(bytes));

@@ -1,0 +1,46 @@
+//! Every damaged token file of the fuzz target's corpus, with memory that is bounded:
+//! errors, no panic, no endless loop, no allocation that the file does not account for.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "../fuzz/exercise.rs"]
+mod exercise;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use std::path::Path;
+
+#[test]
+fn every_damaged_file_is_survived() {
+    // Half of what the hungriest credential in them asks for.
+    let (_, most) = getrlimit(Resource::RLIMIT_AS).unwrap();
+    setrlimit(Resource::RLIMIT_AS, (2 << 30).min(most), most).unwrap();
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/store_file");
+    let mut files: Vec<_> =
+        std::fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() > 50, "only {} files", files.len());
+    let mut refused = 0;
+    for file in files {
+        // Shown when one of them does not come back.
+        println!("{}", file.display());
+        let answer = exercise::store_file(&std::fs::read(&file).unwrap());
+        refused += u32::from(answer.is_err());
+        if file.ends_with("sound") {
+            assert_eq!(answer, Ok(true), "the others are damaged, this one is not");
+        }
+    }
+    assert!(refused > 20, "only {refused} were refused");
+}
+
+#[test]
+fn cut_and_flipped_objects_are_survived() {
+    let object = b"\x87\x04\x81\x82\x03\x82\x02\x81\x43abc\x43key\x00\x00\xf6\x00";
+    for end in 0..object.len() {
+        exercise::object(&object[..end]);
+        for bit in 0..8 {
+            let mut flipped = object.to_vec();
+            flipped[end] ^= 1 << bit;
+            exercise::object(&flipped);
+        }
+    }
+}
