@@ -117,6 +117,7 @@ fn conclude(report: &Report, label: &str) -> Result<(), Failure> {
         say!("Nothing is wrong with \"{}\".", Escaped(label));
         return Ok(());
     }
-    let (findings, flaws) = (report.findings.len(), report.flaws.len());
-    Err(format!("\"{}\" is not as the token left it: {}", Escaped(label), findings + flaws).into())
+    let count = report.findings.len() + report.flaws.len();
+    let things = if count == 1 { "1 thing is" } else { &format!("{count} things are") };
+    Err(format!("{things} wrong with \"{}\"", Escaped(label)).into())
 }
