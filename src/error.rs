@@ -26,6 +26,13 @@ pub enum Error {
     AttributeTypeInvalid(Ulong),
     /// The value does not fit the attribute.
     AttributeValueInvalid(AttributeType),
+    /// A backup cannot be used: its file, and why. Nothing of it was taken.
+    BackupRefused {
+        /// The file.
+        path: PathBuf,
+        /// Why it cannot be used.
+        reason: String,
+    },
     /// The caller's buffer is too small; the needed size in bytes.
     BufferTooSmall(usize),
     /// A setting that cannot be used: where it was set, and why it is refused.
@@ -147,6 +154,13 @@ pub enum Error {
     TokenNotRecognized(SlotId),
     /// The token cannot be changed now.
     TokenWriteProtected,
+    /// Objects that are being brought in bear unique ids that the token has already.
+    UniqueIdTaken {
+        /// The first of these ids.
+        first: String,
+        /// How many more there are.
+        others: usize,
+    },
     /// The same user is logged in already.
     UserAlreadyLoggedIn,
     /// Another user is logged in.
@@ -188,6 +202,7 @@ impl fmt::Display for Error {
             Self::AttributeValueInvalid(attribute) => {
                 write!(f, "the value does not fit {attribute}")
             }
+            Self::BackupRefused { path, reason } => write!(f, "{}: {reason}", path.display()),
             Self::BufferTooSmall(needed) => write!(f, "the output needs {needed} bytes"),
             Self::Configuration(why) => write!(f, "configuration: {why}"),
             Self::CredentialOutdated(name) => {
@@ -272,6 +287,10 @@ impl fmt::Display for Error {
             }
             Self::TokenWriteProtected => {
                 f.write_str("the token cannot be changed: its file or file system is read-only")
+            }
+            Self::UniqueIdTaken { first, others } => {
+                write!(f, "an object with the unique id {first} is there already")?;
+                if *others > 0 { write!(f, ", and {others} more") } else { Ok(()) }
             }
             Self::UserAlreadyLoggedIn => f.write_str("this user is logged in already"),
             Self::UserAnotherAlreadyLoggedIn => f.write_str("another user is logged in"),

@@ -10,6 +10,7 @@
 //! | `SET` | `records` | sealed hash over (kind, id, version) of all bound records; which manifest |
 //! | `PRIVATE` | unique id | an object, sealed |
 //! | `PUBLIC` | unique id | an object, its attributes readable by all |
+//! | `TRANSPORT` | `x25519` | the key pair that backups are sealed to, the private half sealed |
 //! | `MANIFEST` | build and path | a sealed page that lists bound records, or pages below it |
 //! | `QUARANTINED` | the record's own, numbered | a damaged record as it was found |
 //!
@@ -28,14 +29,17 @@ mod record;
 mod rotation;
 mod search;
 mod set;
+mod transfer;
+mod transport;
 
 pub use check::{Damage, Finding, Report};
 pub use live::LiveObject;
 pub use quarantine::Quarantined;
 pub use search::{Found, Search};
+pub use transfer::{Draft, Restored, Sealed};
 
 use crate::clock::Clock;
-use crate::entropy::{self, Entropy};
+use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::object::Object;
 use crate::policy::Principal;
@@ -207,11 +211,11 @@ impl Token {
         surroundings: &Surroundings,
         settings: Settings,
     ) -> Result<Self> {
-        let serial: [u8; 8] = entropy::array(&*surroundings.entropy)?;
-        let serial: String = serial.iter().map(|byte| format!("{byte:02x}")).collect();
-        let first = first_commit(new, &serial, objects, surroundings, settings)?;
-        let store = place.create(slot.number(), first)?;
-        Self::over(slot, store, surroundings.clone(), settings)
+        let mut draft = Draft::new(new, surroundings, settings)?;
+        for object in objects {
+            draft.objects.add(&object?, true)?;
+        }
+        draft.create(place, slot)
     }
 
     /// Opens the token that is in a slot.
@@ -266,13 +270,10 @@ impl Token {
         self.verify(UserType::SecurityOfficer, so_pin)?;
         let header = self.header();
         let mut changes = vec![Change::Clear];
-        changes.extend(first_commit(
-            NewToken { label, so_pin, user_pin: None },
-            &header.serial,
-            &mut std::iter::empty(),
-            &self.surroundings,
-            self.settings,
-        )?);
+        let new = NewToken { label, so_pin, user_pin: None };
+        let (surroundings, settings) = (&self.surroundings, self.settings);
+        let empty = Draft::of_serial(new, &header.serial, surroundings, settings)?;
+        changes.extend(empty.first_commit()?);
         self.store.write(&mut |_| Ok(changes.clone()))?;
         self.access.store(Arc::new(Access::PUBLIC));
         self.refresh()
@@ -411,34 +412,6 @@ impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Token(slot {})", self.slot)
     }
-}
-
-/// What a new token begins with: a header, the credentials, its objects, the set hash.
-fn first_commit(
-    new: NewToken<'_>,
-    serial: &str,
-    objects: &mut dyn Iterator<Item = Result<Object>>,
-    surroundings: &Surroundings,
-    settings: Settings,
-) -> Result<Vec<Change>> {
-    let entropy = &*surroundings.entropy;
-    let vault = Vault::new(serial, entropy)?;
-    let header = Header::new(new.label, serial, surroundings.clock.now());
-    let mut changes = vec![header.put(0)?];
-    for (user, pin) in
-        [(UserType::SecurityOfficer, Some(new.so_pin)), (UserType::User, new.user_pin)]
-    {
-        let Some(pin) = pin else { continue };
-        if !pin.has_valid_length() {
-            return Err(Error::PinLenRange);
-        }
-        changes.push(credential::first(user, &vault, serial, pin, settings, entropy)?);
-    }
-    for object in objects {
-        changes.push(objects::put(Some(&vault), &object?, 0, entropy)?);
-    }
-    changes.extend(set::first(&vault, &changes, entropy)?);
-    Ok(changes)
 }
 
 /// A name that is known to be one.

@@ -16,9 +16,11 @@ pub const fn of(error: &Error) -> CK_RV {
         Error::CryptokiAlreadyInitialized => CKR_CRYPTOKI_ALREADY_INITIALIZED,
         Error::CryptokiNotInitialized => CKR_CRYPTOKI_NOT_INITIALIZED,
         Error::DataLenRange => CKR_DATA_LEN_RANGE,
-        Error::Configuration(_) | Error::FunctionFailed(_) | Error::RootKeyReplaced => {
-            CKR_FUNCTION_FAILED
-        }
+        Error::BackupRefused { .. }
+        | Error::Configuration(_)
+        | Error::FunctionFailed(_)
+        | Error::RootKeyReplaced
+        | Error::UniqueIdTaken { .. } => CKR_FUNCTION_FAILED,
         Error::FunctionNotParallel => CKR_FUNCTION_NOT_PARALLEL,
         Error::FunctionNotSupported => CKR_FUNCTION_NOT_SUPPORTED,
         Error::HostMemory => CKR_HOST_MEMORY,

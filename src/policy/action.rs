@@ -44,6 +44,12 @@ actions! {
     ReadValue = "signet:ReadValue",
     /// `C_DigestKey`.
     DigestKey = "signet:DigestKey",
+    /// Every object, values included, sealed for elsewhere: `signet backup create`.
+    BackUp = "signet:BackUp",
+    /// Objects with the history they had elsewhere: `signet backup restore`.
+    Restore = "signet:Restore",
+    /// What is sealed to the token: its transport key is made, shown and used.
+    ReceiveBackup = "signet:ReceiveBackup",
     /// `C_InitPIN`.
     InitializePin = "signet:InitializePin",
     /// `signet token rotate-root-key`.

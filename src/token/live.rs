@@ -54,6 +54,13 @@ impl LiveObject {
         self.complete
     }
 
+    /// Whether it was written after a login, and so is sealed or sealed against
+    /// change.
+    #[must_use]
+    pub const fn is_bound(&self) -> bool {
+        self.bound
+    }
+
     pub(super) fn retire(&self) {
         self.current.store(false, Ordering::Release);
     }

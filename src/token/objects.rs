@@ -42,7 +42,12 @@ pub(super) const fn kind_of(private: bool) -> Kind {
 
 /// Whether a public object was made after a login; so it is when nobody can tell.
 pub(super) fn is_bound(record: &Record) -> bool {
-    minicbor::decode::<Body>(&record.body).map_or(true, |body| body.sealed.is_some())
+    is_bound_body(&record.body)
+}
+
+/// The same of a public object's body.
+pub(super) fn is_bound_body(body: &[u8]) -> bool {
+    minicbor::decode::<Body>(body).map_or(true, |body| body.sealed.is_some())
 }
 
 /// What can be read of a public object that does not open, true or not.

@@ -22,6 +22,9 @@ pub const MANIFEST: Kind = Kind(6);
 /// A damaged record that was set aside.
 pub const QUARANTINED: Kind = Kind(7);
 
+/// The key pair that backups are sealed to.
+pub const TRANSPORT: Kind = Kind(5);
+
 /// What anybody may read of a token.
 #[derive(Debug, Clone, Encode, Decode)]
 #[cbor(array)]

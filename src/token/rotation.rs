@@ -8,8 +8,8 @@
 use super::check::Check;
 use super::credential::{self, decode, place_of};
 use super::live::Registry;
-use super::record::{CREDENTIAL, Header, PRIVATE, PUBLIC};
-use super::{Access, Token, set};
+use super::record::{CREDENTIAL, Header, PRIVATE, PUBLIC, TRANSPORT};
+use super::{Access, Token, set, transport};
 use crate::error::{Error, Result};
 use crate::policy::{Action, Principal, Resource, authorize};
 use crate::store::{Change, Cursor, Kind, Reader, Record};
@@ -21,8 +21,12 @@ use std::sync::Arc;
 type Reseal = fn(&Rotation<'_>, &Record) -> Result<Option<Change>>;
 
 /// Every kind of record that the root key seals, apart from the header and the set.
-const SEALED: &[(Kind, Reseal)] =
-    &[(CREDENTIAL, reseal_credential), (PRIVATE, reseal_object), (PUBLIC, reseal_object)];
+const SEALED: &[(Kind, Reseal)] = &[
+    (CREDENTIAL, reseal_credential),
+    (PRIVATE, reseal_object),
+    (PUBLIC, reseal_object),
+    (TRANSPORT, reseal_transport_key),
+];
 
 /// How many records are held in memory at once.
 const PAGE: usize = 256;
@@ -231,4 +235,10 @@ fn reseal_credential(rotation: &Rotation<'_>, record: &Record) -> Result<Option<
 
 fn reseal_object(rotation: &Rotation<'_>, record: &Record) -> Result<Option<Change>> {
     rotation.token.resealed(record, rotation.old, &rotation.new)
+}
+
+fn reseal_transport_key(rotation: &Rotation<'_>, record: &Record) -> Result<Option<Change>> {
+    let entropy = &*rotation.token.surroundings.entropy;
+    let private = transport::open(record, rotation.old)?;
+    transport::put(&rotation.new, &private, record.version, entropy).map(Some)
 }

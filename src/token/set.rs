@@ -151,6 +151,15 @@ pub(super) fn anew(
     Ok(changes)
 }
 
+/// Whether a change makes a record that the set counts: not so a public object that was
+/// made without a login, and is restored so among others.
+fn is_counted(change: &Change) -> bool {
+    match change {
+        Change::Put { kind, body, .. } => *kind != PUBLIC || objects::is_bound_body(body),
+        Change::Remove { .. } | Change::Clear => true,
+    }
+}
+
 /// `hash` after `changes`. `present`: what is unsealed of a record as it is.
 fn updated(
     vault: &Vault,
@@ -172,7 +181,7 @@ fn updated(
         if before > 0 {
             hash.remove(&member(vault, kind, id, before, &present(kind, id)?)?);
         }
-        if let Some((version, unsealed)) = after {
+        if let Some((version, unsealed)) = after.filter(|_| is_counted(change)) {
             hash.insert(&member(vault, kind, id, version, unsealed)?);
         }
     }
@@ -184,6 +193,7 @@ fn updated(
 fn list(vault: &Vault, manifest: &mut Manifest<'_>, changes: &[Change]) -> Result<()> {
     for change in changes {
         let done = match change {
+            Change::Put { .. } if !is_counted(change) => Ok(()),
             Change::Put { kind, id, expected, body, .. } => {
                 manifest.list(*kind, id, Some(listed(vault, expected + 1, body)?))
             }

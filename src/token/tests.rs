@@ -11,11 +11,12 @@ mod rotation;
 mod scale;
 mod searching;
 mod secrecy;
+mod transfer;
 mod wrapped;
 
 use super::*;
 use crate::clock::ManualClock;
-use crate::entropy::OsEntropy;
+use crate::entropy::{self, OsEntropy};
 use crate::object::Object;
 use crate::object::query::Query;
 use crate::object::request::{Contribution, NewObject};
