@@ -75,6 +75,20 @@ const TABLE: &[Row] = &[
         modules: &["clock", "object", "policy", "store", "vault"],
         crates: &["arc_swap", "minicbor", "parking_lot"],
     },
+    Row {
+        module: "backup",
+        modules: &[
+            "clock",
+            "log",
+            "mechanism",
+            "object",
+            "policy",
+            "store::RecordId",
+            "token",
+            "vault",
+        ],
+        crates: &["minicbor", "zeroize"],
+    },
     Row { module: "session", modules: &["mechanism", "policy", "token"], crates: &["parking_lot"] },
     Row {
         module: "module",
