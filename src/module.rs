@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod check;
 mod digest;
 mod handle_table;
@@ -45,6 +46,13 @@ use parking_lot::{Mutex, RwLock};
 use slots::Slot;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// How often another empty slot is looked for when the one found is taken.
+const SLOT_TRIES: usize = 100;
+
+fn no_empty_slot() -> Error {
+    Error::FunctionFailed("no slot stays empty for long enough to make a token".into())
+}
 
 /// The tokens, sessions and objects of one application.
 pub struct Module {
@@ -125,9 +133,8 @@ impl Module {
     /// # Errors
     /// Why the token could not be made.
     pub fn ensure_token(&self, label: &str, so_pin: &Pin, user_pin: &Pin) -> Result<()> {
-        const TRIES: usize = 100;
         // Once more whenever another process has changed the slots meanwhile.
-        for _ in 0..TRIES {
+        for _ in 0..SLOT_TRIES {
             let mut empty = None;
             let mut unread = Ok(());
             for slot in self.slot_list()? {
@@ -151,7 +158,7 @@ impl Module {
                 other => return other,
             }
         }
-        Err(Error::FunctionFailed("no slot stays empty for long enough to make a token".into()))
+        Err(no_empty_slot())
     }
 
     fn add_user_pin(&self, slot: SlotId, so_pin: &Pin, user_pin: &Pin) -> Result<()> {

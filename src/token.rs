@@ -41,7 +41,6 @@ pub use transfer::{Draft, Restored, Sealed};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
-use crate::object::Object;
 use crate::policy::Principal;
 use crate::secret::Pin;
 use crate::store::{Change, Compacted, CounterFile, Place, Progress, Reader, RecordId, Store};
@@ -195,27 +194,7 @@ impl Token {
         settings: Settings,
     ) -> Result<Self> {
         let new = NewToken { label, so_pin, user_pin };
-        Self::create_holding(place, slot, new, &mut std::iter::empty(), surroundings, settings)
-    }
-
-    /// Makes the token of an empty slot with these objects in it: the token is never
-    /// seen without them.
-    ///
-    /// # Errors
-    /// As for [`Token::create`]; what an object is in its place.
-    pub fn create_holding(
-        place: &dyn Place,
-        slot: SlotId,
-        new: NewToken<'_>,
-        objects: &mut dyn Iterator<Item = Result<Object>>,
-        surroundings: &Surroundings,
-        settings: Settings,
-    ) -> Result<Self> {
-        let mut draft = Draft::new(new, surroundings, settings)?;
-        for object in objects {
-            draft.objects.add(&object?, true)?;
-        }
-        draft.create(place, slot)
+        Draft::new(new, surroundings, settings)?.create(place, slot)
     }
 
     /// Opens the token that is in a slot.

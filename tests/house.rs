@@ -92,7 +92,17 @@ const TABLE: &[Row] = &[
     Row { module: "session", modules: &["mechanism", "policy", "token"], crates: &["parking_lot"] },
     Row {
         module: "module",
-        modules: &["config", "mechanism", "object", "policy", "session", "store", "token"],
+        modules: &[
+            "backup",
+            "config",
+            "mechanism",
+            "object",
+            "policy",
+            "session",
+            "store",
+            "token",
+            "vault::PinParameters",
+        ],
         crates: &["arc_swap", "parking_lot", "uuid", "zeroize"],
     },
     Row {

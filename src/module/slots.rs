@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::object::Object;
 use crate::secret::Pin;
 use crate::store::Presence;
-use crate::token::{Info, NewToken, Token};
+use crate::token::{Draft, Info, NewToken, Token};
 use crate::types::{ObjectHandle, SessionHandle, SlotId};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -221,10 +221,21 @@ impl Module {
         new: NewToken<'_>,
         objects: &mut dyn Iterator<Item = Result<Object>>,
     ) -> Result<()> {
-        let (place, surroundings) = (&*self.place, &self.surroundings);
-        let token =
-            Token::create_holding(place, slot.id, new, objects, surroundings, self.settings)?;
-        state.token = Some(Arc::new(token));
+        let mut draft = Draft::new(new, &self.surroundings, self.settings)?;
+        for object in objects {
+            draft.objects.add(&object?, true)?;
+        }
+        self.place_token(slot, state, &draft)
+    }
+
+    /// Puts a token that was drafted into an empty slot.
+    pub(super) fn place_token(
+        &self,
+        slot: &Slot,
+        state: &mut SlotState,
+        draft: &Draft,
+    ) -> Result<()> {
+        state.token = Some(Arc::new(draft.create(&*self.place, slot.id)?));
         // Whoever made the token does not need to be told of it.
         self.announced.lock().insert(slot.id);
         Ok(())

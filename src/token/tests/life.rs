@@ -64,21 +64,16 @@ fn a_token_can_be_made_with_both_pins_at_once() {
 }
 
 #[test]
-fn a_token_is_made_with_its_objects_or_not_at_all() {
+fn a_token_is_seen_with_its_objects_or_not_at_all() {
     each_place(|world| {
         let (so_pin, user_pin) = (pin(SO_PIN), pin(USER_PIN));
         let new = NewToken { label: "token", so_pin: &so_pin, user_pin: Some(&user_pin) };
-        let make = |last: Option<Error>| {
-            let keys = [("private", true), ("public", false)]
-                .into_iter()
-                .map(|(label, private)| Ok(key(label, private, &[])));
-            let mut objects = keys.chain(last.map(Err));
-            let place = &*world.place;
-            Token::create_holding(place, SLOT, new, &mut objects, &world.surroundings(), settings())
-        };
-        assert_eq!(make(Some(Error::HostMemory)).unwrap_err(), Error::HostMemory);
+        let mut draft = Draft::new(new, &world.surroundings(), settings()).unwrap();
+        for (label, private) in [("private", true), ("public", false)] {
+            draft.objects.add(&key(label, private, &[]), true).unwrap();
+        }
         assert!(world.place.slots().unwrap().is_empty());
-        make(None).unwrap();
+        draft.create(&*world.place, SLOT).unwrap();
         let token = world.open_for_user();
         let found = find_all(&token, Query::default()).unwrap();
         assert_eq!(found.iter().map(|found| found.is_private).collect::<Vec<_>>(), [true, false]);
