@@ -90,6 +90,12 @@ impl Pin {
         self.0.expose()
     }
 
+    /// Whether it has at least this many bytes.
+    #[must_use]
+    pub fn is_long_enough(&self, least: usize) -> bool {
+        self.0.len() >= least
+    }
+
     /// Whether no PIN is so long.
     #[must_use]
     pub fn is_too_long(&self) -> bool {

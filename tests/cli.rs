@@ -7,6 +7,7 @@
 mod paths;
 
 mod cli {
+    mod backup;
     mod check;
     mod keys;
     mod maintenance;

@@ -134,8 +134,9 @@ const TABLE: &[Row] = &[
     },
     Row {
         module: "bin",
-        // As for `ffi`, and the catalogue to list.
+        // As for `ffi`, and the catalogue to list, and the objects of a backup.
         modules: &[
+            "backup",
             "clock",
             "config",
             "host",
@@ -146,6 +147,7 @@ const TABLE: &[Row] = &[
             "mechanism::RawMechanism",
             "migrate",
             "module",
+            "object::KeyState",
             "object::Object",
             "selftest",
             "session::Output",

@@ -4,7 +4,7 @@ use super::place::*;
 use std::os::unix::fs::PermissionsExt;
 
 /// A copy of the token under `tests/fixtures/<fixture>`, whose README says what is in it.
-fn stored(fixture: &str) -> Place {
+pub fn stored(fixture: &str) -> Place {
     let place = Place::new();
     let slot = place.path().join("tokens/slot-0");
     std::fs::create_dir_all(&slot).unwrap();

@@ -95,6 +95,12 @@ impl Context {
         }
     }
 
+    /// The label of the token in this slot.
+    pub fn label(&self, slot: SlotId) -> Result<String, Failure> {
+        let info = self.module.token_info(slot)?.token;
+        Ok(info.ok_or_else(|| format!("slot {slot} is empty now"))?.label)
+    }
+
     /// A session with this token in which its owner is logged in.
     pub fn log_in(
         &self,
@@ -102,12 +108,22 @@ impl Context {
         read_write: bool,
         pin: &PinFile,
     ) -> Result<Login<'_>, Failure> {
+        self.log_in_with(label, read_write, |label| pins::user(pin, label))
+    }
+
+    /// The same, with the PIN that `pin` obtains.
+    pub fn log_in_with(
+        &self,
+        label: &str,
+        read_write: bool,
+        pin: impl FnOnce(&str) -> Result<Pin, Failure>,
+    ) -> Result<Login<'_>, Failure> {
         let (slot, info) = self.token(label)?;
         if !info.user.initialized {
             return Err(format!("the user PIN of \"{label}\" has not been set").into());
         }
         let session = self.module.open_session(slot, read_write)?;
-        let pin = pins::user(pin, label)?;
+        let pin = pin(label)?;
         self.log_in_to(slot, session, UserType::User, &pin)?;
         Ok(Login { module: &self.module, session })
     }

@@ -167,23 +167,46 @@ fn describe(login: &Login<'_>, key: ObjectHandle) -> Result<String, Failure> {
         .collect::<Result<_, _>>()?;
     let readable = !flag(AttributeType::Sensitive)? && flag(AttributeType::Extractable)?;
     let label = login.attribute(key, AttributeType::Label)?;
-    Ok(format!(
-        "{}  {}  {} bytes  {}  {}  id {}  label \"{}\"",
-        String::from_utf8_lossy(&login.attribute(key, AttributeType::UniqueId)?),
+    let line = Line {
+        unique_id: String::from_utf8_lossy(&login.attribute(key, AttributeType::UniqueId)?).into(),
         key_type,
-        number(AttributeType::ValueLen)?,
-        uses.join("+"),
-        if readable { "readable" } else { "unreadable" },
-        match &*to_hex(&login.attribute(key, AttributeType::Id)?) {
-            "" => "-".to_owned(),
-            id => id.to_owned(),
-        },
-        Escaped(&String::from_utf8_lossy(&label)),
-    ))
+        length: number(AttributeType::ValueLen)?.try_into().unwrap_or_default(),
+        uses: uses.join("+"),
+        readable,
+        id: to_hex(&login.attribute(key, AttributeType::Id)?),
+        label: String::from_utf8_lossy(&label).into(),
+    };
+    Ok(line.to_string())
+}
+
+/// What a list tells about a key.
+pub struct Line {
+    pub unique_id: String,
+    pub key_type: &'static str,
+    /// The value's, in bytes.
+    pub length: usize,
+    pub uses: String,
+    pub readable: bool,
+    /// In hexadecimal.
+    pub id: String,
+    pub label: String,
+}
+
+impl std::fmt::Display for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { unique_id, key_type, length, uses, readable, id, label } = self;
+        let readable = if *readable { "readable" } else { "unreadable" };
+        let id = if id.is_empty() { "-" } else { id };
+        let label = Escaped(label);
+        write!(
+            f,
+            "{unique_id}  {key_type}  {length} bytes  {uses}  {readable}  id {id}  label \"{label}\""
+        )
+    }
 }
 
 /// The name of a key type on the command line.
-fn type_name(key_type: KeyType) -> &'static str {
+pub fn type_name(key_type: KeyType) -> &'static str {
     match key_type {
         KeyType::GenericSecret => "generic",
         KeyType::Sha1Hmac => "sha1",

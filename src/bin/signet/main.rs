@@ -15,6 +15,7 @@ macro_rules! say {
     }};
 }
 
+mod backup;
 mod check;
 mod context;
 mod key;
@@ -39,7 +40,9 @@ Tokens are kept in the directory that SIGNET_TOKENDIR or the configuration names
 (SIGNET_CONF, else SOFTHSM2_CONF, else ~/.config/signet/signet.conf, else /etc/signet/signet.conf).
 
 PINs are read from the file that --pin-file or --so-pin-file names, else from the environment \
-(SIGNET_PIN, SIGNET_SO_PIN), else asked for at the terminal."
+(SIGNET_PIN, SIGNET_SO_PIN), else asked for at the terminal. The same holds for the passphrase of a \
+backup (--passphrase-file, SIGNET_BACKUP_PASSPHRASE) and for the PIN of the token that a backup is \
+sealed to when it is restored (--recipient-pin-file, SIGNET_RECIPIENT_PIN)."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -57,6 +60,9 @@ enum Command {
     /// Make and check MACs
     #[command(subcommand)]
     Mac(mac::Command),
+    /// Make, restore and verify backups
+    #[command(subcommand)]
+    Backup(backup::Command),
     /// Take over the tokens of other software
     #[command(subcommand)]
     Migrate(migrate::Command),
@@ -77,6 +83,7 @@ fn main() -> ExitCode {
         Command::Token(command) => token::run(command),
         Command::Key(command) => key::run(command),
         Command::Mac(command) => mac::run(command),
+        Command::Backup(command) => backup::run(command),
         Command::Migrate(command) => migrate::run(command),
         Command::Selftest => selftest::run(),
     };

@@ -2,11 +2,12 @@
 //! command line itself, which other users of the machine can read.
 
 use crate::Failure;
+use signet_pkcs11::backup::PASSPHRASE_MIN_LEN;
 use signet_pkcs11::config::Environment;
 use signet_pkcs11::host::OsEnvironment;
 use signet_pkcs11::secret::Pin;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// The longest PIN file that is read, in bytes.
@@ -22,40 +23,95 @@ pub struct PinFile {
 
 /// The user PIN of a token.
 pub fn user(file: &PinFile, token: &str) -> Result<Pin, Failure> {
-    present(file.pin_file.as_ref(), "SIGNET_PIN", &format!("PIN of \"{token}\""))
+    present(file.pin_file.as_ref(), &Source { what: &format!("PIN of \"{token}\""), ..USER })
 }
 
 /// The security officer's PIN of a token.
 pub fn security_officer(file: Option<&PathBuf>, token: &str) -> Result<Pin, Failure> {
-    present(file, "SIGNET_SO_PIN", &format!("Security officer PIN of \"{token}\""))
+    let what = format!("Security officer PIN of \"{token}\"");
+    present(file, &Source { what: &what, ..SECURITY_OFFICER })
+}
+
+/// The user PIN of the token that a backup is sealed to, where that of another token
+/// is needed as well.
+pub fn recipient(file: &PinFile, token: &str) -> Result<Pin, Failure> {
+    let what = format!("PIN of \"{token}\" (the backup is sealed to it)");
+    present(file.pin_file.as_ref(), &Source { what: &what, ..RECIPIENT })
 }
 
 /// A PIN that has been set. One that no PIN can be, an empty file's for example, is not
 /// tried: it would only use up an attempt.
-fn present(file: Option<&PathBuf>, variable: &str, what: &str) -> Result<Pin, Failure> {
-    let pin = obtain(file, variable, what, false)?;
+fn present(file: Option<&PathBuf>, source: &Source<'_>) -> Result<Pin, Failure> {
+    let pin = obtain(file, source, false)?;
     if pin.has_valid_length() {
         return Ok(pin);
     }
-    let source = match file {
-        Some(path) => format!("{}: ", path.display()),
-        None => String::new(),
-    };
-    Err(format!("{source}a PIN has {} to {} bytes", Pin::MIN_LEN, Pin::MAX_LEN).into())
+    let file = named(file);
+    Err(format!("{file}a PIN has {} to {} bytes", Pin::MIN_LEN, Pin::MAX_LEN).into())
 }
 
 /// A user PIN that is being set.
 pub fn new_user(file: &PinFile, token: &str) -> Result<Pin, Failure> {
-    obtain(file.pin_file.as_ref(), "SIGNET_PIN", &format!("New PIN of \"{token}\""), true)
+    let what = format!("New PIN of \"{token}\"");
+    obtain(file.pin_file.as_ref(), &Source { what: &what, ..USER }, true)
 }
 
 /// A security officer's PIN that is being set.
 pub fn new_security_officer(file: Option<&PathBuf>, token: &str) -> Result<Pin, Failure> {
     let what = format!("New security officer PIN of \"{token}\"");
-    obtain(file, "SIGNET_SO_PIN", &what, true)
+    obtain(file, &Source { what: &what, ..SECURITY_OFFICER }, true)
 }
 
-fn obtain(file: Option<&PathBuf>, variable: &str, what: &str, twice: bool) -> Result<Pin, Failure> {
+/// The passphrase of a backup.
+pub fn passphrase(file: Option<&PathBuf>, backup: &Path) -> Result<Pin, Failure> {
+    let what = format!("Passphrase of {}", backup.display());
+    obtain(file, &Source { what: &what, ..PASSPHRASE }, false)
+}
+
+/// A passphrase that a backup is being sealed with.
+pub fn new_passphrase(file: Option<&PathBuf>) -> Result<Pin, Failure> {
+    let source = Source { what: "Passphrase for the backup", ..PASSPHRASE };
+    let passphrase = obtain(file, &source, true)?;
+    if passphrase.is_long_enough(PASSPHRASE_MIN_LEN) {
+        return Ok(passphrase);
+    }
+    Err(format!(
+        "{}a passphrase has at least {PASSPHRASE_MIN_LEN} bytes: nobody counts the guesses at a file",
+        named(file)
+    )
+    .into())
+}
+
+/// Where a PIN or a passphrase comes from.
+struct Source<'a> {
+    /// What the prompt asks for.
+    what: &'a str,
+    /// The option that names a file.
+    option: &'static str,
+    variable: &'static str,
+    /// What two that differ are.
+    plural: &'static str,
+}
+
+const USER: Source<'static> =
+    Source { what: "", option: "--pin-file", variable: "SIGNET_PIN", plural: "PINs" };
+const SECURITY_OFFICER: Source<'static> =
+    Source { option: "--so-pin-file", variable: "SIGNET_SO_PIN", ..USER };
+const RECIPIENT: Source<'static> =
+    Source { option: "--recipient-pin-file", variable: "SIGNET_RECIPIENT_PIN", ..USER };
+const PASSPHRASE: Source<'static> = Source {
+    option: "--passphrase-file",
+    variable: "SIGNET_BACKUP_PASSPHRASE",
+    plural: "passphrases",
+    ..USER
+};
+
+fn named(file: Option<&PathBuf>) -> String {
+    file.map_or_else(String::new, |path| format!("{}: ", path.display()))
+}
+
+fn obtain(file: Option<&PathBuf>, source: &Source<'_>, twice: bool) -> Result<Pin, Failure> {
+    let Source { what, option, variable, plural } = source;
     if let Some(path) = file {
         let content = OsEnvironment
             .read_file(path, FILE_MAX)
@@ -70,15 +126,14 @@ fn obtain(file: Option<&PathBuf>, variable: &str, what: &str, twice: bool) -> Re
     }
     // The terminal itself: standard input may be the message.
     if std::fs::File::open("/dev/tty").is_err() {
-        return Err(format!(
-            "{what} is needed: name a file with --pin-file or --so-pin-file, or set {variable}"
-        )
-        .into());
+        return Err(
+            format!("{what} is needed: name a file with {option}, or set {variable}").into()
+        );
     }
     let ask = |prompt: String| rpassword::prompt_password(prompt).map(Zeroizing::new);
     let pin = ask(format!("{what}: "))?;
     if twice && *ask(format!("{what} again: "))? != *pin {
-        return Err("the two PINs differ".into());
+        return Err(format!("the two {plural} differ").into());
     }
     Ok(Pin::copied(pin.as_bytes()))
 }

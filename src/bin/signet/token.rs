@@ -77,6 +77,14 @@ pub enum Command {
         /// The token's label
         label: String,
     },
+    /// Print the public key that backups for this token are sealed to; make it if there
+    /// is none yet
+    TransportKey {
+        /// The token's label
+        label: String,
+        #[command(flatten)]
+        pin: PinFile,
+    },
     /// Destroy a token and all keys in it for good, also while programs use it
     Zeroize(maintenance::Zeroize),
 }
@@ -98,6 +106,13 @@ pub fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Quarantine { label, who, discard } => {
             check::quarantine(&context, &label, &who, discard.as_deref())
+        }
+        Command::TransportKey { label, pin } => {
+            let login = context.log_in(&label, false, &pin)?;
+            let key = login.module.transport_key(login.session)?;
+            say!("{key}");
+            say!("fingerprint: {}", key.fingerprint());
+            Ok(())
         }
         Command::Show { label } => {
             let (slot, info) = context.token(&label)?;
