@@ -48,10 +48,12 @@ impl FileKey {
         entropy: &dyn Entropy,
     ) -> Result<(Self, [u8; Self::SEALED_LEN])> {
         let key = SecretBytes::filled(KEY_LEN, |out| entropy.fill(out))?;
-        let sealed = recipient.seal(context, key.expose(), entropy)?;
-        let sealed = sealed.try_into();
-        let sealed = sealed.map_err(|_| Error::FunctionFailed("sealing a file key".into()))?;
-        Ok((Self(key), sealed))
+        let foreign = || Error::FunctionFailed("no token has made this transport key".into());
+        let sealed = match recipient.seal(context, key.expose(), entropy) {
+            Err(Error::FunctionFailed(_)) => return Err(foreign()),
+            sealed => sealed?,
+        };
+        Ok((Self(key), sealed.try_into().map_err(|_| foreign())?))
     }
 
     /// The key that [`FileKey::for_recipient`] sealed; `None` when this private key
@@ -197,6 +199,9 @@ mod tests {
         assert!(FileKey::of_recipient(&recipient, b"another", &sealed).is_none());
         let other = PrivateKey::new(&OsEntropy).unwrap();
         assert!(FileKey::of_recipient(&other, b"context", &sealed).is_none());
+        let known = PublicKey::from_bytes(&[0; 32]).unwrap();
+        let refused = FileKey::for_recipient(&known, b"context", &OsEntropy).err().unwrap();
+        assert_eq!(refused.to_string(), "no token has made this transport key");
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use super::place::*;
 use super::stored::stored;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 const PASSPHRASE: &str = "correct horse battery";
 
@@ -141,6 +142,9 @@ fn a_backup_is_sealed_to_another_token_and_no_passphrase_exists() {
     // As a token of its own: the recipient's PIN is asked for besides the new ones.
     let restore = ["backup", "restore", &file, "--label", "demo"];
     there.fails(&restore, 1, "set SIGNET_RECIPIENT_PIN");
+    let pin = there.file("pin", "4321");
+    let wrong = [&restore[..], &["--recipient-pin-file", &pin]].concat();
+    there.fails(&wrong, 1, "\"vault\": wrong PIN; 9 attempts left");
     let pin = there.file("pin", PIN);
     let restore = [&restore[..], &["--recipient-pin-file", &pin]].concat();
     there.says(&restore, "Token \"demo\" made in slot 1 with 1 object");
@@ -204,6 +208,50 @@ fn a_damaged_backup_is_refused_and_leaves_no_token() {
     let slots = names(&place.path().join("tokens"));
     let slots: Vec<_> = slots.iter().filter(|name| name.contains("slot-")).collect();
     assert_eq!(slots, ["slot-0"], "no half a token");
+}
+
+/// What was made before stays readable: tests/fixtures/backup-1 says what is in it.
+#[test]
+fn a_backup_of_format_1_gives_the_same_macs() {
+    let place = Place::new();
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/backup-1/passphrase.backup");
+    says(&place, &["backup", "restore", fixture], "Token \"fixture-1\" made in slot 0 with 7");
+    let expected = "8b4d275c254b77751ca8b736ea45a637b4cd1d041aa896f788a22e473a2a078f\n";
+    assert_eq!(mac(&place, "fixture-1", "invoices"), expected);
+    let expected = "9071f65855483ff7265779cc9d272e13fab7c95eafc50ec1ceb761d072273c37\n";
+    assert_eq!(mac(&place, "fixture-1", "cards"), expected);
+}
+
+#[test]
+fn a_killed_restore_leaves_nothing() {
+    let place = Place::with_token();
+    for key in ["a", "b", "c"] {
+        let long = place.file("long", vec![b'x'; 65_536]);
+        let import = ["key", "import", "--token", "demo", "--key", key, "--file", &long];
+        place.says(&import, "Imported");
+    }
+    let file = path(&place, "backup");
+    says(&place, &create(&file, &[]), "Backed up 3 objects");
+    let backup = std::fs::read(&file).unwrap();
+    let there = Place::new();
+    // Itself and not through another program: that would be killed in its place.
+    let mut child = Command::new(env!("CARGO_BIN_EXE_signet"))
+        .args(["backup", "restore", "-"])
+        .env_clear()
+        .env("SIGNET_TOKENDIR", there.path().join("tokens"))
+        .env("SIGNET_SO_PIN", "12345678")
+        .env("SIGNET_PIN", PIN)
+        .env("SIGNET_BACKUP_PASSPHRASE", PASSPHRASE)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // More than a pipe holds: when it is written, most of it has been read.
+    child.stdin.as_mut().unwrap().write_all(&backup[..backup.len() - 1]).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    there.says(&["token", "list"], "No tokens");
+    says(&there, &["backup", "restore", &file], "Token \"demo\" made in slot 0 with 3 objects");
+    assert_eq!(mac(&there, "demo", "c"), mac(&place, "demo", "c"));
 }
 
 #[test]

@@ -281,7 +281,9 @@ fn open(
     }
     let label = context.label(holder)?;
     let login = if recipient.of_recipient {
-        context.log_in_with(&label, false, |label| pins::recipient(recipient.pin, label))?
+        context
+            .log_in_with(&label, false, |label| pins::recipient(recipient.pin, label))
+            .map_err(|why| format!("\"{}\": {why}", Escaped(&label)))?
     } else {
         context.log_in(&label, false, recipient.pin)?
     };
