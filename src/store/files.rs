@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use crate::error::{Error, Result};
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use nix::unistd::{AccessFlags, Uid, eaccess};
@@ -80,9 +81,10 @@ fn refused(path: &Path, why: &str) -> Error {
     Error::StoreIo { path: path.into(), reason: format!("refused: it {why}") }
 }
 
-/// Whether this process could write `path`: permissions and file system.
+/// Whether this process could write `path`, as far as permissions and file system go: one
+/// that is gone is not write-protected.
 pub(super) fn may_write(path: &Path) -> bool {
-    eaccess(path, AccessFlags::W_OK).is_ok()
+    matches!(eaccess(path, AccessFlags::W_OK), Ok(()) | Err(Errno::ENOENT))
 }
 
 /// Opens a file of ours without following a link; std adds `O_CLOEXEC`.
@@ -214,7 +216,7 @@ pub(super) fn lock_byte(file: &File, byte: u64) -> io::Result<bool> {
     let lock = byte_lock(libc::F_WRLCK, byte)?;
     match fcntl(file, FcntlArg::F_OFD_SETLK(&lock)) {
         Ok(_) => Ok(true),
-        Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EACCES) => Ok(false),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
         Err(errno) => Err(errno.into()),
     }
 }

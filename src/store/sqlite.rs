@@ -316,13 +316,12 @@ impl SqliteStore {
             return Err(self.gone());
         }
         if !self.is_writable() {
-            // What is not there cannot be written either.
-            self.check_present(false)?;
             return Err(Error::StoreReadOnly(self.database.clone()));
         }
-        let Some(queue) = Queue::try_join(&self.path.join(WRITERS_FILE))? else {
-            return Ok(None);
-        };
+        let joined = Queue::try_join(&self.path.join(WRITERS_FILE));
+        // A token that is gone has no such file either.
+        let joined = joined.map_err(|error| self.check_present(false).err().unwrap_or(error));
+        let Some(queue) = joined? else { return Ok(None) };
         // Nobody would find a commit to a file without its name again.
         self.check_present(true)?;
         if guard.is_none() {
