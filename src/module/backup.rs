@@ -50,8 +50,9 @@ impl Module {
     /// there learns whether it is true.
     ///
     /// # Errors
-    /// The place could not be read. A token that cannot be read is passed over.
+    /// No token that could be read says so, and one could not be read.
     pub fn transport_key_holder(&self, key: &PublicKey) -> Result<Option<SlotId>> {
+        let mut unread = None;
         for slot in self.slot_list()? {
             let slot = self.slot(slot)?;
             let token = self.token(&slot, &mut slot.state.lock());
@@ -59,11 +60,14 @@ impl Module {
                 Some(token) => token.claimed_transport_key(),
                 None => Ok(None),
             });
-            if claimed.is_ok_and(|claimed| claimed == Some(*key)) {
-                return Ok(Some(slot.id));
+            match claimed {
+                Ok(Some(claimed)) if claimed == *key => return Ok(Some(slot.id)),
+                Ok(_) => {}
+                Err(error) => unread = unread.or(Some(error)),
             }
         }
-        Ok(None)
+        // It may be the holder's.
+        unread.map_or(Ok(None), Err)
     }
 
     /// Opens a backup that is sealed to this token's transport key.
