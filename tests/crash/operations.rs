@@ -30,6 +30,10 @@ pub enum Scene {
     Old,
     /// Tokens of SoftHSM2's in the folder `softhsm2`, and none of ours.
     Foreign,
+    /// As `Token`, and beside it `token.backup`, sealed to it.
+    BackedUp,
+    /// As `Token`, but the list of its records was edited.
+    Damaged,
 }
 
 /// Who does it.
@@ -211,6 +215,16 @@ pub const OPERATIONS: &[Operation] = &[
         .and_the_officer(),
     program("signet_token_compact", Scene::Killed, &["token", "compact", LABEL]),
     program("signet_token_zeroize", Scene::Token, &["token", "zeroize", LABEL, "--yes"]),
+    program(
+        "signet_backup_restore",
+        Scene::BackedUp,
+        &["backup", "restore", "token.backup", "--label", "restored"],
+    ),
+    program(
+        "signet_token_check_quarantine",
+        Scene::Damaged,
+        &["token", "check", LABEL, "--quarantine"],
+    ),
     program("signet_migrate_softhsm2", Scene::Foreign, &["migrate", "softhsm2", "softhsm2"]),
 ];
 

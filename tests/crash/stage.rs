@@ -180,6 +180,14 @@ impl Said {
     }
 }
 
+/// Edits a page of the manifest, which no program needs to use the token.
+fn edit_the_list(place: &Path) {
+    let database = rusqlite::Connection::open(place.join("tokens/slot-0/token.db")).unwrap();
+    let edited = database.execute("UPDATE records SET body = zeroblob(40) WHERE kind = 6", ());
+    assert_eq!(edited.unwrap(), 1);
+    database.close().unwrap();
+}
+
 /// What all trials share.
 pub struct Stage {
     directory: TempDir,
@@ -192,7 +200,15 @@ pub struct Stage {
 
 impl Stage {
     pub fn new(long: bool) -> Self {
-        let scenes = [Scene::Nothing, Scene::Token, Scene::Killed, Scene::Old, Scene::Foreign];
+        let scenes = [
+            Scene::Nothing,
+            Scene::Token,
+            Scene::Killed,
+            Scene::Old,
+            Scene::Foreign,
+            Scene::BackedUp,
+            Scene::Damaged,
+        ];
         Self {
             directory: tempfile::tempdir().unwrap(),
             long,
@@ -236,6 +252,18 @@ impl Stage {
         command
     }
 
+    /// `signet` in `place`, with the PINs of the SO and of the user.
+    fn signet(&self, place: &Path, arguments: &[&str], (so_pin, pin): (&str, &str)) -> Command {
+        let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_signet")), place);
+        command
+            .args(arguments)
+            .current_dir(place)
+            .env("SIGNET_SO_PIN", so_pin)
+            .env("SIGNET_PIN", pin)
+            .env("SIGNET_RECIPIENT_PIN", pin);
+        command
+    }
+
     /// Does an operation, disturbed as planned.
     pub fn act(
         &self,
@@ -247,16 +275,10 @@ impl Stage {
         let mut command = match row.deed {
             Deed::Call { .. } => self.other(place, &["--act", row.name]),
             Deed::Program(arguments) => {
-                let program = Path::new(env!("CARGO_BIN_EXE_signet"));
-                let mut command = self.command(program, place);
                 let old = row.scene == Scene::Old;
-                let (so_pin, pin) = if old { (OLD.1, OLD.2) } else { (SO_PIN, USER_PIN) };
-                command
-                    .args(arguments)
-                    .current_dir(place)
-                    .env("CRASH_ARMED", "")
-                    .env("SIGNET_SO_PIN", so_pin)
-                    .env("SIGNET_PIN", pin);
+                let pins = if old { (OLD.1, OLD.2) } else { (SO_PIN, USER_PIN) };
+                let mut command = self.signet(place, arguments, pins);
+                command.env("CRASH_ARMED", "");
                 command
             }
         };
@@ -279,7 +301,8 @@ impl Stage {
         if row.officer {
             command.arg("--officer");
         }
-        if self.long {
+        // What was edited is not what was written, until it is listed anew.
+        if self.long && row.scene != Scene::Damaged {
             command.arg("--check");
         }
         let said = Said::of(&command.output().unwrap());
@@ -348,8 +371,25 @@ impl Stage {
                 drop(child.stdin.take());
                 assert!(child.wait().unwrap().success());
             }
+            match scene {
+                Scene::BackedUp => self.back_up(&folder.place),
+                Scene::Damaged => edit_the_list(&folder.place),
+                _ => {}
+            }
             folder
         })
+    }
+
+    /// Makes `token.backup`, sealed to the token itself.
+    fn back_up(&self, place: &Path) {
+        let run = |arguments: &[&str]| {
+            let said = self.signet(place, arguments, (SO_PIN, USER_PIN)).output().unwrap();
+            assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+            String::from_utf8(said.stdout).unwrap()
+        };
+        let keys = run(&["token", "transport-key", LABEL]);
+        let key = keys.lines().next().unwrap();
+        run(&["backup", "create", "--token", LABEL, "--to", key, "token.backup"]);
     }
 
     /// What an operation does undisturbed; found out once.
