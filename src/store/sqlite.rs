@@ -151,7 +151,7 @@ impl SqliteStore {
         let connection = open_database(&self.database, self.writable, self.busy_timeout)?;
         schema::configure(&connection, false).at(&self.database, "set up")?;
         let version = schema::version(&connection, &self.database, self.slot)?;
-        schema::require_ours(&connection, &self.database, version, schema::STEPS)?;
+        schema::require_ours(&connection, &self.database, version)?;
         *self.handles.reader.lock() = Some(connection);
         Ok(version)
     }
