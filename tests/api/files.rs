@@ -25,8 +25,8 @@ cases! {
     token_moved_away_is_noticed_by_who_only_signs softhsm2: unasked(WHY),
     token_copied_in_by_hand_appears_and_one_taken_away_disappears
         softhsm2: unasked("SoftHSM2 reads its directory at the start"),
-    read_only_file_system_signs_and_refuses_changes softhsm2: unasked(OURS),
-    full_disk_is_named_and_loses_nothing softhsm2: unasked(OURS),
+    read_only_file_system_signs_and_refuses_changes softhsm2: unasked_with_mounts(OURS),
+    full_disk_is_named_and_loses_nothing softhsm2: unasked_with_mounts(OURS),
     bus_error_of_the_application_is_its_own softhsm2: unasked(WHY),
     bus_error_of_nobody_ends_the_program softhsm2: unasked(WHY),
 }

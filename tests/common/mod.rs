@@ -19,7 +19,7 @@ pub use ckr::{Ckr, Rv, refused, refused_any, refused_somehow};
 pub use hash::{HASHES, Hash};
 pub use module::{FunctionListV2, FunctionListV3, Module, no_arguments};
 pub use paths::{signet_module, softhsm2_module};
-pub use runner::{Case, Chapter, Reference, departs, main, unasked};
+pub use runner::{Case, Chapter, Reference, departs, main, unasked, unasked_with_mounts};
 pub use session::{RO, RW, Session, output};
 pub use softhsm2::to_database;
 pub use value::{Mech, Template, Value, mechanism_list};

@@ -132,7 +132,11 @@ impl World {
     /// process alone, by a shell that finds the directory in `$0`.
     pub fn other_after(&self, mount: &str, part: &str) -> Other {
         let mut command = Command::new("unshare");
-        command.args(namespaces()).args(["sh", "-c", &format!("{mount} && exec \"$@\"")]);
+        command.args(namespaces().expect(NO_MOUNTS)).args([
+            "sh",
+            "-c",
+            &format!("{mount} && exec \"$@\""),
+        ]);
         command.arg(self.directory.join("tokens")).arg(this_program());
         self.start_part(command, part)
     }
@@ -170,19 +174,21 @@ fn this_program() -> PathBuf {
 
 /// What `unshare` must be told for mounts of one's own: any user may have them in a user
 /// namespace, where the machine allows those, and root without one.
-fn namespaces() -> &'static [&'static str] {
+/// `None` where neither may be: in a container, mostly.
+pub fn namespaces() -> Option<&'static [&'static str]> {
     let ways: [&[&str]; 2] = [&["--map-root-user", "--mount"], &["--mount"]];
     let works = |way: &&&[&str]| {
         let mut command = Command::new("unshare");
         command.args(**way).args(["mount", "-t", "tmpfs", "none", "/mnt"]);
         command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
     };
-    ways.iter().find(works).copied().expect(
-        "this case mounts a file system in a namespace of its own: \
-         allow user namespaces (kernel.apparmor_restrict_unprivileged_userns=0), \
-         or give root CAP_SYS_ADMIN (docker run --privileged)",
-    )
+    ways.iter().find(works).copied()
 }
+
+/// What to do where [`namespaces`] are not allowed.
+pub const NO_MOUNTS: &str = "it mounts a file system in a namespace of its own: \
+     allow user namespaces (kernel.apparmor_restrict_unprivileged_userns=0), \
+     or give root CAP_SYS_ADMIN (docker run --privileged)";
 
 /// Another process of the same case.
 pub struct Other {
