@@ -4,9 +4,10 @@
 //! A commit is made first and remembered then, before anybody learns that it was made;
 //! so is the counting of a login attempt, before anybody learns whether the PIN was
 //! right. Who is killed in between leaves a store that is ahead of the counter. That is
-//! no old copy, and is accepted: nobody is ever locked out by a crash. A commit that
-//! could not be remembered is answered with the counter's error, although it was
-//! made.
+//! no old copy, and is accepted: nobody is ever locked out by a crash. The counter is
+//! opened for writing before the commit; should it fail all the same afterwards, the
+//! caller gets its error although the commit was made. Programs that have the token open
+//! may see a commit before it is remembered.
 //!
 //! Looked at when a token is opened, at every commit and at every login.
 
@@ -147,6 +148,9 @@ impl Store for Guarded {
         next: &mut dyn FnMut(&dyn Reader) -> Result<Vec<Change>>,
     ) -> Result<Sequence> {
         let known = self.require_newest()?;
+        // Before anything is committed: a counter that cannot be written must not leave a
+        // commit whose caller is told that it failed.
+        self.counter.advance(&self.name, self.progress()?)?;
         let mut is_empty = true;
         let sequence = self.store.write_in_parts(&mut |reader| {
             // Once more under the writer's lock.
