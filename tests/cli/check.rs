@@ -71,6 +71,18 @@ fn each_damage_is_named() {
 }
 
 #[test]
+fn a_damaged_key_keeps_nobody_from_listing_the_others() {
+    let (place, [a, b]) = with_keys();
+    let sql = format!("UPDATE records SET body = zeroblob(200) WHERE id = '{a}'");
+    file(&place).execute_batch(&sql).unwrap();
+    let list = place.run(&["key", "list", "--token", "demo"]);
+    let (out, err) = texts(&list);
+    assert_eq!(list.status.code(), Some(1), "{out}{err}");
+    assert!(out.contains(&b) && !out.contains(&a), "{out}");
+    assert!(err.contains(&a) && err.contains("1 damaged; `signet token check`"), "{err}");
+}
+
+#[test]
 fn a_removed_record_keeps_nobody_from_finding_the_others() {
     let (place, [a, _]) = with_keys();
     file(&place).execute_batch(&format!("DELETE FROM records WHERE id = '{a}'")).unwrap();

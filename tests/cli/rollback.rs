@@ -1,6 +1,7 @@
 //! Old copies of a token, and the counter that knows them.
 
 use super::place::*;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::Output;
 
@@ -75,6 +76,19 @@ fn an_old_copy_is_refused_until_it_is_accepted() {
     place.says(&GENERATE, "Generated");
     place.says(&["token", "accept", "demo"], "nothing had to be accepted");
     place.0.fails(&["token", "accept", "demo"], 1, "no rollback counter is set");
+}
+
+#[test]
+fn of_two_copies_of_one_token_the_older_is_named_by_its_slot_and_accepted() {
+    let place = Guarded::new();
+    let copy = place.copy();
+    let slot = place.0.path().join("tokens/slot-1");
+    std::fs::DirBuilder::new().mode(0o700).create(&slot).unwrap();
+    let file = slot.join("token.db");
+    std::fs::write(&file, copy).unwrap();
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+    fails(&place.run(&["token", "accept", "demo"], PIN), 1, "several tokens are labelled \"demo\"");
+    place.says(&["token", "accept", "--slot", "1"], "nothing had to be accepted");
 }
 
 #[test]

@@ -249,6 +249,17 @@ impl Login<'_> {
     }
 }
 
+/// How a token is named whose label may not do.
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+pub struct TokenName {
+    /// The token's label
+    pub label: Option<String>,
+    /// The token's slot, if it cannot be read or others bear its label
+    #[arg(long)]
+    pub slot: Option<Ulong>,
+}
+
 /// How a key is named on the command line.
 #[derive(clap::Args)]
 #[group(required = true, multiple = true)]

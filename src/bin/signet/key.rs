@@ -89,16 +89,26 @@ pub fn run(command: Command) -> Result<(), Failure> {
         }
         Command::List { place } => {
             let login = context.log_in(&place.token, false, &place.pin)?;
-            let mut listed = 0;
+            let (mut listed, mut damaged) = (0, 0);
             login.each_key(&KeyName::ANY, &mut |key| {
                 match describe(&login, key) {
                     // Destroyed since it was found.
                     Err(failure) if is_gone(&failure) => return Ok(()),
+                    // It keeps nobody from the others.
+                    Err(failure) if is_damaged(&failure) => {
+                        eprintln!("signet: {failure}");
+                        damaged += 1;
+                        return Ok(());
+                    }
                     line => say!("{}", line?),
                 }
                 listed += 1;
                 Ok(())
             })?;
+            if damaged > 0 {
+                let why = format!("{damaged} damaged; `signet token check` tells more");
+                return Err(why.into());
+            }
             if listed == 0 {
                 say!(
                     "No keys. `signet key generate --token \"{}\" --key NAME` makes one.",
@@ -147,6 +157,10 @@ fn read_key(path: &Path, is_hex: bool) -> Result<Zeroizing<Vec<u8>>, Failure> {
 
 fn is_gone(failure: &Failure) -> bool {
     matches!(failure.downcast_ref(), Some(Error::ObjectHandleInvalid(_)))
+}
+
+fn is_damaged(failure: &Failure) -> bool {
+    matches!(failure.downcast_ref(), Some(Error::RecordDamaged(_)))
 }
 
 /// One line about a key.

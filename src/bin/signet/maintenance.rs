@@ -2,11 +2,11 @@
 //! and what ends it.
 
 use crate::Failure;
-use crate::context::Context;
+use crate::context::{Context, TokenName};
 use crate::pins::{self, PinFile};
 use signet_pkcs11::error::Error;
 use signet_pkcs11::log::Escaped;
-use signet_pkcs11::types::{SlotId, Ulong, UserType};
+use signet_pkcs11::types::{SlotId, UserType};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -62,7 +62,7 @@ pub fn compact(context: &Context, label: &str) -> Result<(), Failure> {
 #[derive(clap::Args)]
 pub struct Zeroize {
     #[command(flatten)]
-    which: Which,
+    which: TokenName,
     /// Read the security officer's PIN from this file (its first line)
     #[arg(long, value_name = "FILE", conflicts_with = "force")]
     so_pin_file: Option<PathBuf>,
@@ -72,16 +72,6 @@ pub struct Zeroize {
     /// Without asking for the label at the terminal
     #[arg(long)]
     yes: bool,
-}
-
-#[derive(clap::Args)]
-#[group(required = true, multiple = false)]
-struct Which {
-    /// The token's label
-    label: Option<String>,
-    /// The token's slot, if it cannot be read or others bear its label
-    #[arg(long)]
-    slot: Option<Ulong>,
 }
 
 /// `signet token zeroize`.

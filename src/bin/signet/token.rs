@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use crate::check;
-use crate::context::{Context, Tokens};
+use crate::context::{Context, TokenName, Tokens};
 use crate::maintenance;
 use crate::pins::{self, PinFile};
 use signet_pkcs11::clock::Timestamp;
@@ -47,10 +47,7 @@ pub enum Command {
         quarantine: bool,
     },
     /// Take a token that the rollback counter refuses for the newest, as it is
-    Accept {
-        /// The token's label
-        label: String,
-    },
+    Accept(TokenName),
     /// List the damaged records that were set aside, or discard one
     Quarantine {
         /// The token's label
@@ -97,7 +94,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Compact { label } => maintenance::compact(&context, &label),
         Command::List => list(&context),
-        Command::Accept { label } => accept(&label),
+        Command::Accept(name) => accept(&name),
         Command::RotateRootKey { label, so_pin_file, pin } => {
             maintenance::rotate_root_key(&context, &label, so_pin_file.as_ref(), &pin)
         }
@@ -111,7 +108,8 @@ pub fn run(command: Command) -> Result<(), Failure> {
             let login = context.log_in(&label, false, &pin)?;
             let key = login.module.transport_key(login.session)?;
             say!("{key}");
-            say!("fingerprint: {}", key.fingerprint());
+            // Beside the answer, which a script takes as it is.
+            eprintln!("fingerprint: {}", key.fingerprint());
             Ok(())
         }
         Command::Show { label } => {
@@ -182,11 +180,17 @@ pub fn in_free_slot(
     }
 }
 
-fn accept(label: &str) -> Result<(), Failure> {
+fn accept(name: &TokenName) -> Result<(), Failure> {
     let (context, counter) = Context::unguarded()?;
-    let (slot, _) = context.token(label)?;
+    let (slot, label) = match (&name.label, name.slot) {
+        (Some(label), _) => (context.token(label)?.0, label.clone()),
+        (None, number) => {
+            let slot = SlotId(number.unwrap_or_default());
+            (slot, context.label(slot)?)
+        }
+    };
     let (now, before) = context.module.accept_token(slot, &counter)?;
-    let label = Escaped(label);
+    let label = Escaped(&label);
     let Progress { commits, attempts } = now;
     match before {
         Some(before) if !now.reaches(before) => say!(
