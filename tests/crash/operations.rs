@@ -34,6 +34,8 @@ pub enum Scene {
     BackedUp,
     /// As `Token`, but the list of its records was edited.
     Damaged,
+    /// As `Token`, with a rollback counter beside it.
+    Guarded,
 }
 
 /// Who does it.
@@ -182,6 +184,10 @@ pub const OPERATIONS: &[Operation] = &[
     call("C_GenerateKey_after_a_kill", Scene::Killed, USER, |c| {
         let template = new_key("made").with(CKA_VALUE_LEN, 32 as CK_ULONG);
         c.proof(c.session().generate(CKM_SHA256_KEY_GEN, &template)?)
+    }),
+    call("C_GenerateKey_guarded", Scene::Guarded, USER, |c| {
+        let template = new_key("made").with(CKA_VALUE_LEN, 32 as CK_ULONG);
+        c.proof(c.session().generate(CKM_GENERIC_SECRET_KEY_GEN, &template)?)
     }),
     call("C_CreateObject", Scene::Token, USER, |c| {
         let template = new_key("made")

@@ -208,6 +208,7 @@ impl Stage {
             Scene::Foreign,
             Scene::BackedUp,
             Scene::Damaged,
+            Scene::Guarded,
         ];
         Self {
             directory: tempfile::tempdir().unwrap(),
@@ -282,6 +283,9 @@ impl Stage {
                 command
             }
         };
+        if row.scene == Scene::Guarded {
+            command.env("SIGNET_ROLLBACK_COUNTER", place.join("counter"));
+        }
         if let Some(plan) = plan {
             command.env("CRASH_PLAN", plan.to_string());
         }
@@ -300,6 +304,9 @@ impl Stage {
         let mut command = self.other(place, &["--look"]);
         if row.officer {
             command.arg("--officer");
+        }
+        if row.scene == Scene::Guarded {
+            command.env("SIGNET_ROLLBACK_COUNTER", place.join("counter"));
         }
         // What was edited is not what was written, until it is listed anew.
         if self.long && row.scene != Scene::Damaged {
