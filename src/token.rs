@@ -49,7 +49,7 @@ use crate::vault::{PinParameters, PrivateKey, Vault};
 use arc_swap::ArcSwap;
 use live::Registry;
 use parking_lot::{Mutex, RwLock};
-use record::Header;
+use record::{HEADER, Header};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -148,15 +148,19 @@ pub struct Info {
 }
 
 /// Who is logged in, and with that which records can be opened.
+#[derive(Clone)]
 struct Access {
     principal: Principal,
     vault: Option<Arc<Vault>>,
     /// What opens the root key that follows the present one.
     key: Option<Arc<PrivateKey>>,
+    /// What does so once the change of the own PIN that is under way is stored.
+    coming: Option<Arc<PrivateKey>>,
 }
 
 impl Access {
-    const PUBLIC: Self = Self { principal: Principal::Public, vault: None, key: None };
+    const PUBLIC: Self =
+        Self { principal: Principal::Public, vault: None, key: None, coming: None };
 }
 
 /// A token that has been initialised.
@@ -373,8 +377,14 @@ impl Token {
                 registry.retire_all();
             }
         })?;
-        if registry.apply(&changes) {
-            let header = Header::read(&*self.store)?.ok_or(Error::TokenNotRecognized(self.slot))?;
+        // Read first: what cannot be read now has not been seen.
+        let header = if live::touches(&changes, HEADER) {
+            Some(Header::read(&*self.store)?.ok_or(Error::TokenNotRecognized(self.slot))?)
+        } else {
+            None
+        };
+        registry.apply(&changes);
+        if let Some(header) = header {
             *self.header.write() = Arc::new(header);
         }
         self.follow(&mut registry)?;

@@ -111,7 +111,7 @@ impl Token {
         let Opened { vault, key } = self.brought_up_to_date(user, pin, unlocked).opened;
         let (vault, key) = (Some(Arc::new(vault)), key.map(Arc::new));
         let mut registry = self.registry.lock();
-        self.access.store(Arc::new(Access { principal, vault, key }));
+        self.access.store(Arc::new(Access { principal, vault, key, coming: None }));
         registry.retire_sealed();
         // The root key may have been replaced since the PIN was checked.
         self.follow(&mut registry).inspect_err(|_| self.access.store(Arc::new(Access::PUBLIC)))
@@ -171,6 +171,10 @@ impl Token {
                 return Err(Header::damaged());
             }
             let (lock, key) = self.new_lock(user, new)?;
+            let key = Arc::new(key);
+            // Before it is stored: at that moment it is all that follows a root key which
+            // somebody else has replaced since the last look.
+            self.expect_key(user, Some(Arc::clone(&key)));
             match self.put_credential(user, &opened.vault, &lock, Some(version)) {
                 Ok(true) => {
                     self.adopt_key(user, key);
@@ -178,7 +182,8 @@ impl Token {
                 }
                 // Another PIN, the same one at another cost, or another root key: does
                 // the old PIN still open it?
-                Ok(false) | Err(Error::RootKeyReplaced) => {}
+                Ok(false) | Err(Error::RootKeyReplaced) => self.expect_key(user, None),
+                // Whether it is stored is not known.
                 Err(other) => return Err(other),
             }
         }
@@ -225,13 +230,21 @@ impl Token {
         Ok(stored)
     }
 
+    /// Whoever is logged in here and is changing the own PIN may follow by the new pair.
+    fn expect_key(&self, user: UserType, coming: Option<Arc<PrivateKey>>) {
+        self.change_keys(user, |access| Access { coming, ..access });
+    }
+
     /// Whoever is logged in here and has changed the own PIN follows by the new pair.
-    fn adopt_key(&self, user: UserType, key: PrivateKey) {
+    fn adopt_key(&self, user: UserType, key: Arc<PrivateKey>) {
+        self.change_keys(user, |access| Access { key: Some(key), coming: None, ..access });
+    }
+
+    fn change_keys(&self, user: UserType, change: impl FnOnce(Access) -> Access) {
         let _registry = self.registry.lock();
         let access = self.access.load();
         if principal(user) == Some(access.principal) {
-            let (principal, vault) = (access.principal, access.vault.clone());
-            self.access.store(Arc::new(Access { principal, vault, key: Some(Arc::new(key)) }));
+            self.access.store(Arc::new(change(Access::clone(&access))));
         }
     }
 

@@ -1,6 +1,5 @@
 //! Objects that have been opened, and how they learn that they are outdated.
 
-use super::record::HEADER;
 use crate::object::Object;
 use crate::store::{Changes, Kind, RecordId, Sequence};
 use std::collections::HashMap;
@@ -85,6 +84,14 @@ impl Stamp {
     }
 }
 
+/// Whether a record of this kind may have changed.
+pub(super) fn touches(changes: &Changes, kind: Kind) -> bool {
+    match changes {
+        Changes::Everything { .. } => true,
+        Changes::Records { records, .. } => records.iter().any(|(changed, _)| *changed == kind),
+    }
+}
+
 /// Every opened object that somebody still holds, one for each record, so that
 /// whoever holds one learns of changes.
 pub(super) struct Registry {
@@ -142,13 +149,12 @@ impl Registry {
         Some(Arc::clone(live))
     }
 
-    /// Retires what has changed; whether the header is among it.
-    pub fn apply(&mut self, changes: &Changes) -> bool {
+    /// Retires what has changed.
+    pub fn apply(&mut self, changes: &Changes) {
         match changes {
             Changes::Everything { now } => {
                 self.sequence = *now;
                 self.retire_if(|_| true);
-                true
             }
             Changes::Records { records, now } => {
                 self.sequence = *now;
@@ -157,7 +163,6 @@ impl Registry {
                         live.retire();
                     }
                 }
-                records.iter().any(|(kind, _)| *kind == HEADER)
             }
         }
     }

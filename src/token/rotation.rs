@@ -72,10 +72,7 @@ impl Token {
         let next = match self.vault_by_key(&access)? {
             // The header is wrong, and the check says so.
             Some(next) if next.root_name() == vault.root_name() => return Ok(()),
-            Some(next) => {
-                let (principal, key) = (access.principal, access.key.clone());
-                Access { principal, vault: Some(Arc::new(next)), key }
-            }
+            Some(next) => Access { vault: Some(Arc::new(next)), ..Access::clone(&access) },
             None => Access::PUBLIC,
         };
         self.access.store(Arc::new(next));
@@ -83,16 +80,15 @@ impl Token {
         Ok(())
     }
 
-    /// The vault of the present root key; `None` when the key of the login does not
-    /// open it.
+    /// The vault of the present root key; `None` when no key of the login opens it.
     fn vault_by_key(&self, access: &Access) -> Result<Option<Vault>> {
-        let (Some(key), Some(user)) = (&access.key, credential::user(access.principal)) else {
-            return Ok(None);
-        };
+        let Some(user) = credential::user(access.principal) else { return Ok(None) };
         let record = self.store.get(CREDENTIAL, &credential::id(user)?)?;
         let Some(record) = record else { return Ok(None) };
+        let Ok(stored) = decode(&record) else { return Ok(None) };
         let serial = &self.header().serial;
-        Ok(decode(&record).and_then(|stored| stored.vault(serial, place_of(&record), key)).ok())
+        let mut keys = [&access.key, &access.coming].into_iter().flatten();
+        Ok(keys.find_map(|key| stored.vault(serial, place_of(&record), key).ok()))
     }
 }
 

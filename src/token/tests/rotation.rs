@@ -131,6 +131,21 @@ fn whoever_has_changed_the_own_pin_while_logged_in_goes_on() {
 }
 
 #[test]
+fn whoever_changes_the_own_pin_after_a_root_key_that_was_not_noticed_goes_on() {
+    each_place(|world| {
+        let here = filled(world);
+        for (user, right) in [(SO, SO_PIN), (USER, USER_PIN)] {
+            let there = world.open();
+            there.login(user, &pin(right)).unwrap();
+            rotate(&here);
+            there.set_pin(user, &pin(right), &pin(b"changed")).unwrap();
+            assert_ne!(there.principal(), Principal::Public);
+            assert_eq!(there.check().unwrap().findings, []);
+        }
+    });
+}
+
+#[test]
 fn those_who_logged_in_at_once_while_their_credential_was_renewed_go_on() {
     each_place(|world| {
         let token = filled(world);
