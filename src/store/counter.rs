@@ -118,6 +118,20 @@ impl CounterFile {
         Ok(newest(&self.lines(&file)?, name).map(|line| line.progress))
     }
 
+    /// Makes sure that one more token can be remembered.
+    ///
+    /// # Errors
+    /// As for [`CounterFile::advance`].
+    pub fn prepare(&self) -> Result<()> {
+        files::check_file(&self.path)?;
+        let _queue = Queue::join(&self.path, self.busy_timeout)?;
+        let file = files::open(&self.path, true).map_err(|error| self.io("open", &error))?;
+        self.lines(&file)?;
+        let len = file.metadata().map_err(|error| self.io("look at", &error))?.len();
+        let room = FILE_MAX.saturating_sub(len) >= 2 * LINE as u64;
+        if room { Ok(()) } else { Err(Error::StoreFull(self.path.clone())) }
+    }
+
     /// Remembers that the token has come so far, durably, unless it had come farther.
     ///
     /// # Errors

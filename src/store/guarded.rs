@@ -70,7 +70,13 @@ impl Place for GuardedPlace {
     }
 
     fn create(&self, slot: u64, first: Vec<Change>) -> Result<Arc<dyn Store>> {
-        self.guard(slot, self.place.create(slot, first)?)
+        self.counter.prepare()?;
+        let store = self.place.create(slot, first)?;
+        self.guard(slot, store).inspect_err(|_| {
+            // Nobody may take for a token what its maker is told was not made. That it
+            // cannot be removed either is the smaller part of the trouble.
+            let _ = self.place.remove(slot);
+        })
     }
 
     fn remove(&self, slot: u64) -> Result<()> {

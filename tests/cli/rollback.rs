@@ -79,6 +79,19 @@ fn an_old_copy_is_refused_until_it_is_accepted() {
 }
 
 #[test]
+fn a_token_that_cannot_be_remembered_is_not_made() {
+    let place = Guarded(Place::new());
+    let full = "x 1 1 1 0\n".repeat(100_000);
+    for (content, why) in [("somebody's notes\n", "not a rollback counter"), (&full, "counter")] {
+        std::fs::write(place.counter(), content).unwrap();
+        fails(&place.run(&["token", "init", "--label", "demo"], PIN), 1, why);
+        place.0.says(&["token", "list"], "No tokens");
+    }
+    std::fs::remove_file(place.counter()).unwrap();
+    place.says(&["token", "init", "--label", "demo"], "made in slot 0");
+}
+
+#[test]
 fn of_two_copies_of_one_token_the_older_is_named_by_its_slot_and_accepted() {
     let place = Guarded::new();
     let copy = place.copy();
