@@ -42,7 +42,9 @@ pub enum Resource<'a> {
 pub fn authorize(principal: Principal, action: Action, resource: Resource<'_>) -> Result<()> {
     let allowed = match (principal, resource) {
         (Principal::Owner, _) => !matches!(action, Action::InitializePin),
-        (Principal::SecurityOfficer, Resource::Token) => action == Action::InitializePin,
+        (Principal::SecurityOfficer, Resource::Token) => {
+            matches!(action, Action::InitializePin | Action::CheckToken | Action::Quarantine)
+        }
         (Principal::Public, Resource::Token) => false,
         (Principal::SecurityOfficer | Principal::Public, Resource::Object(object)) => {
             !object.is_private() && public_may(principal, action, object)

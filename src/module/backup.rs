@@ -94,10 +94,7 @@ impl Module {
         skip_existing: bool,
         progress: Progress<'_>,
     ) -> Result<Restored> {
-        let session = self.session(handle)?;
-        if !session.read_write {
-            return Err(Error::SessionReadOnly);
-        }
+        let session = self.read_write_session(handle)?;
         backup::restore(&session.token, session.principal(), backup, skip_existing, progress)
     }
 

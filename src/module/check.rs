@@ -22,7 +22,7 @@ impl Module {
     /// # Errors
     /// As for [`Module::check_token`]; [`TokenWriteProtected`](crate::error::Error::TokenWriteProtected).
     pub fn quarantine(&self, session: SessionHandle) -> Result<Report> {
-        self.session(session)?.token.quarantine()
+        self.read_write_session(session)?.token.quarantine()
     }
 
     /// Takes a token as it is for the newest, and has the counter remember that: what
@@ -56,6 +56,6 @@ impl Module {
     /// # Errors
     /// As for [`Module::quarantine`].
     pub fn discard_quarantined(&self, session: SessionHandle, id: &str) -> Result<bool> {
-        self.session(session)?.token.discard(id)
+        self.read_write_session(session)?.token.discard(id)
     }
 }

@@ -15,10 +15,7 @@ impl Module {
     /// [`Error::SessionReadOnly`], and as for
     /// [`Token::rotate_root_key`](crate::token::Token::rotate_root_key).
     pub fn rotate_root_key(&self, handle: SessionHandle) -> Result<u64> {
-        let session = self.session(handle)?;
-        if !session.read_write {
-            return Err(Error::SessionReadOnly);
-        }
+        let session = self.read_write_session(handle)?;
         session.token.rotate_root_key(session.principal())
     }
 

@@ -60,6 +60,15 @@ impl Module {
         self.sessions.get(handle.0).ok_or(Error::SessionHandleInvalid(handle))
     }
 
+    /// The session, if it may change the token.
+    ///
+    /// # Errors
+    /// [`Error::SessionHandleInvalid`], [`Error::SessionReadOnly`].
+    pub(super) fn read_write_session(&self, handle: SessionHandle) -> Result<Held<Session>> {
+        let session = self.session(handle)?;
+        if session.read_write { Ok(session) } else { Err(Error::SessionReadOnly) }
+    }
+
     /// Whether there is such a session: asked before a caller's other arguments
     /// are looked at.
     ///

@@ -52,6 +52,10 @@ actions! {
     ReceiveBackup = "signet:ReceiveBackup",
     /// `C_InitPIN`.
     InitializePin = "signet:InitializePin",
+    /// Every record is held against what was written: `signet token check`.
+    CheckToken = "signet:CheckToken",
+    /// Damaged records are set aside, listed and discarded: `signet token quarantine`.
+    Quarantine = "signet:Quarantine",
     /// `signet token rotate-root-key`.
     RotateRootKey = "signet:RotateRootKey",
 }
