@@ -35,18 +35,18 @@ impl OutputFile {
         }
     }
 
-    /// Begins a file of mode 0600 that will be `path`. `mark` tells several writers of
-    /// one name apart.
+    /// Begins a file of mode 0600 that will be `path`. `mark`, drawn at random, tells several
+    /// writers of one name apart, and those that were killed before.
     ///
     /// # Errors
     /// [`Error::BackupRefused`] when the name is taken, unless by a plain file that
     /// the caller wants to `replace`; why the file could not be made.
-    pub fn create(path: &Path, replace: bool, mark: u32) -> Result<Self> {
+    pub fn create(path: &Path, replace: bool, mark: u64) -> Result<Self> {
         Self::check(path, replace)?;
         let name = path.file_name().ok_or_else(|| refused(path, "it names no file"))?;
         let mut hidden = OsString::from(".");
         hidden.push(name);
-        hidden.push(format!(".{mark}.new"));
+        hidden.push(format!(".{mark:016x}.new"));
         let beside = path.with_file_name(hidden);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside);
         let file = file.map_err(|error| Error::io(path, "make a file beside it", &error))?;

@@ -106,6 +106,7 @@ fn filled() -> Token {
 fn all(token: &Token) -> Vec<(bool, Vec<u8>)> {
     let mut all = Vec::new();
     let exported = token.export(Principal::Owner, &mut |live| {
+        let live = live?;
         all.push((live.is_bound(), codec::encode(live.object(), true)?.expose().to_vec()));
         Ok(())
     });

@@ -21,7 +21,7 @@ use zeroize::{Zeroize, Zeroizing};
 ///
 /// # Errors
 /// [`Error::UserNotLoggedIn`] unless the owner asks; [`Error::RecordDamaged`] for an
-/// object that cannot be opened; [`Error::FunctionFailed`] when no key bears a
+/// object that cannot be opened and is, or may be, among the chosen; [`Error::FunctionFailed`] when no key bears a
 /// chosen name; why the output could not be written.
 pub fn create(
     token: &Token,
@@ -51,7 +51,16 @@ pub fn create(
     writer.frame(Frame::Description, &description.encode().ok_or_else(too_long)?)?;
     let mut count: u64 = 0;
     let mut found = vec![false; choices.len()];
+    let mut damaged = None;
     token.export(principal, &mut |live| {
+        let live = match live {
+            // It keeps nobody from the keys that were chosen, if it is none of them.
+            Err(error) if !choices.is_empty() => {
+                damaged = damaged.take().or(Some(error));
+                return Ok(());
+            }
+            live => live?,
+        };
         if !choices.is_empty() && !is_chosen(live.object(), choices, &mut found) {
             return Ok(());
         }
@@ -62,7 +71,8 @@ pub fn create(
         Ok(())
     })?;
     if let Some(missing) = found.iter().position(|found| !found) {
-        return Err(Error::FunctionFailed(format!("no key {}", choices[missing])));
+        let none = || Error::FunctionFailed(format!("no key {}", choices[missing]));
+        return Err(damaged.unwrap_or_else(none));
     }
     writer.frame(Frame::End, &count.to_be_bytes())?;
     writer.finish()?;

@@ -127,12 +127,12 @@ impl Token {
     /// visibility, while others go on writing.
     ///
     /// # Errors
-    /// [`Error::UserNotLoggedIn`] unless the owner asks; [`Error::RecordDamaged`];
-    /// what `visit` returns.
+    /// [`Error::UserNotLoggedIn`] unless the owner asks; what `visit` returns, which
+    /// is shown a [`Error::RecordDamaged`] for an object that does not open.
     pub fn export(
         &self,
         principal: Principal,
-        visit: &mut dyn FnMut(&LiveObject) -> Result<()>,
+        visit: &mut dyn FnMut(Result<&LiveObject>) -> Result<()>,
     ) -> Result<()> {
         authorize(principal, Action::BackUp, Resource::Token)?;
         self.with_vault(principal, |vault| {
@@ -141,9 +141,12 @@ impl Token {
                 rotation::require_present(reader, vault)?;
                 for kind in [PRIVATE, PUBLIC] {
                     store::for_each(reader, kind, &[], |record| {
-                        let live = objects::open(record, Some(vault))?;
+                        let live = match objects::open(record, Some(vault)) {
+                            Ok(live) => live,
+                            Err(damaged) => return visit(Err(damaged)),
+                        };
                         authorize(principal, Action::BackUp, Resource::Object(live.object()))?;
-                        visit(&live)
+                        visit(Ok(&live))
                     })?;
                 }
                 Ok(())

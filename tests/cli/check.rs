@@ -83,6 +83,24 @@ fn a_damaged_key_keeps_nobody_from_listing_the_others() {
 }
 
 #[test]
+fn a_damaged_key_keeps_nobody_from_backing_up_another() {
+    let (place, [a, _]) = with_keys();
+    let sql = format!("UPDATE records SET body = zeroblob(200) WHERE id = '{a}'");
+    file(&place).execute_batch(&sql).unwrap();
+    let passphrase = place.file("passphrase", "a passphrase of many bytes\n");
+    let create = |key: &[&str]| {
+        let to = place.path().join("backup").to_str().unwrap().to_owned();
+        let options = ["--force", "--passphrase-file", &passphrase];
+        let arguments = [&["backup", "create", "--token", "demo"], key, &options, &[&to]].concat();
+        place.run(&arguments)
+    };
+    let (_, err) = texts(&create(&["--key", "b"]));
+    assert!(err.is_empty(), "{err}");
+    fails(&create(&["--key", "a"]), 1, &a);
+    fails(&create(&[]), 1, &a);
+}
+
+#[test]
 fn a_removed_record_keeps_nobody_from_finding_the_others() {
     let (place, [a, _]) = with_keys();
     file(&place).execute_batch(&format!("DELETE FROM records WHERE id = '{a}'")).unwrap();

@@ -8,6 +8,7 @@ use crate::token;
 use signet_pkcs11::backup::{
     Backup, Choice, Item, Locked, Opener, OpensWith, OutputFile, PublicKey, Seal,
 };
+use signet_pkcs11::entropy::{self, OsEntropy};
 use signet_pkcs11::error::Error;
 use signet_pkcs11::log::Escaped;
 use signet_pkcs11::object::{KeyState, Object};
@@ -206,7 +207,8 @@ fn create(
         eprintln!("Backed up {} of \"{}\", sealed to {sealed_to}.", objects(count), what.token);
         return Ok(());
     }
-    let mut output = OutputFile::create(file, force, std::process::id())?;
+    let mut output =
+        OutputFile::create(file, force, entropy::array(&OsEntropy).map(u64::from_ne_bytes)?)?;
     let count = write(&mut output, file)?;
     output.place().map_err(|error| advise(&error, file))?;
     say!(

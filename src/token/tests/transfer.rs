@@ -8,6 +8,7 @@ use crate::token::record::TRANSPORT;
 fn all(token: &Token) -> Vec<(bool, Vec<u8>)> {
     let mut all = Vec::new();
     let everything = token.export(token.principal(), &mut |live| {
+        let live = live?;
         all.push((live.is_bound(), codec::encode(live.object(), true)?.expose().to_vec()));
         Ok(())
     });
@@ -29,8 +30,10 @@ fn filled(world: &World) -> Token {
 
 /// Seals all that `token` exports for another token.
 fn hand_over(token: &Token, sealed: &mut Sealed) {
-    let each =
-        token.export(token.principal(), &mut |live| sealed.add(live.object(), live.is_bound()));
+    let each = token.export(token.principal(), &mut |live| {
+        let live = live?;
+        sealed.add(live.object(), live.is_bound())
+    });
     each.unwrap();
 }
 
