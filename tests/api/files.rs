@@ -29,6 +29,8 @@ cases! {
     full_disk_is_named_and_loses_nothing softhsm2: unasked_with_mounts(OURS),
     bus_error_of_the_application_is_its_own softhsm2: unasked(WHY),
     bus_error_of_nobody_ends_the_program softhsm2: unasked(WHY),
+    bus_error_reaches_the_application_through_whoever_came_between softhsm2: unasked(WHY),
+    bus_error_handler_is_given_back_in_a_child_of_fork softhsm2: unasked(WHY),
 }
 
 const HMAC: CK_MECHANISM_TYPE = CKM_SHA256_HMAC;
@@ -300,4 +302,61 @@ fn bus_error_of_nobody_ends_the_program(w: &World) {
         }
     }
     s.mac(HMAC, key, b"text").unwrap();
+}
+
+static BELOW: AtomicUsize = AtomicUsize::new(0);
+
+/// Another library's handler: passes on to what was there before.
+extern "C" fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    let below = BELOW.load(Ordering::SeqCst);
+    let below: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
+        unsafe { std::mem::transmute(below) };
+    below(signal, info, context);
+}
+
+fn bus_error_reaches_the_application_through_whoever_came_between(w: &World) {
+    handle(SigHandler::SigAction(catch));
+    let slot = w.token();
+    BELOW.store(handler(), Ordering::SeqCst);
+    handle(SigHandler::SigAction(pass_on));
+    let theirs = handler();
+    for round in 1..=20 {
+        w.module().finalize().unwrap();
+        assert_eq!(handler(), theirs);
+        w.start();
+        assert_ne!(handler(), theirs);
+        assert_eq!(touch_what_is_gone(), 0);
+        assert_eq!(CAUGHT.load(Ordering::SeqCst), round);
+    }
+    let s = w.login(slot, CKU_USER, USER_PIN).unwrap();
+    let key = template![CKA_VALUE_LEN => 32];
+    let key = s.generate(CKM_GENERIC_SECRET_KEY_GEN, &key).unwrap();
+    fs::write(token_directory(w).join("generation"), b"").unwrap();
+    s.mac(HMAC, key, b"text").unwrap();
+    assert_eq!(CAUGHT.load(Ordering::SeqCst), 20, "our own signal reached the application");
+}
+
+fn bus_error_handler_is_given_back_in_a_child_of_fork(w: &World) {
+    handle(SigHandler::SigAction(catch));
+    let theirs = handler();
+    w.start();
+    let ours = handler();
+    assert_ne!(ours, theirs);
+    match unsafe { fork() }.unwrap() {
+        ForkResult::Child => {
+            let done = std::panic::catch_unwind(|| {
+                w.start();
+                assert_eq!(handler(), ours);
+                w.module().finalize().unwrap();
+                assert_eq!(handler(), theirs);
+            });
+            unsafe { libc::_exit(done.is_err().into()) }
+        }
+        ForkResult::Parent { child } => {
+            assert_eq!(waitpid(child, None).unwrap(), WaitStatus::Exited(child, 0));
+        }
+    }
+    assert_eq!(handler(), ours);
+    w.module().finalize().unwrap();
+    assert_eq!(handler(), theirs);
 }

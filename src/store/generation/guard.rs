@@ -13,7 +13,7 @@ use nix::libc::{self, c_int, c_void, siginfo_t};
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::atomic::{AtomicPtr, AtomicUsize};
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize};
 
 /// Addresses of pages; 0: free. A chain without locks and without an end: the handler
 /// may read it at any moment.
@@ -66,11 +66,51 @@ impl Addresses {
 
 static ADDRESSES: Addresses = Addresses::new();
 
-/// The handler that was there before ours; leaked.
-static PREVIOUS: AtomicPtr<libc::sigaction> = AtomicPtr::new(ptr::null_mut());
+/// How many different handlers one process may have had below ours.
+const LEVELS: usize = 16;
 
-/// How many [`PageGuard`]s there are.
-static GUARDS: AtomicUsize = AtomicUsize::new(0);
+/// What was there when the handler of each level was first installed, and what that
+/// handler therefore passes on to, for ever: somebody else may pass on to it
+/// for ever. Each passes on only to what was there before it, in every copy of this
+/// library, so they make no loop. Leaked.
+static PREVIOUS: [AtomicPtr<libc::sigaction>; LEVELS] =
+    [const { AtomicPtr::new(ptr::null_mut()) }; LEVELS];
+
+type Handler = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
+
+/// Our handlers, one for each of `PREVIOUS`.
+static HANDLERS: [Handler; LEVELS] = [
+    on_bus_error::<0>,
+    on_bus_error::<1>,
+    on_bus_error::<2>,
+    on_bus_error::<3>,
+    on_bus_error::<4>,
+    on_bus_error::<5>,
+    on_bus_error::<6>,
+    on_bus_error::<7>,
+    on_bus_error::<8>,
+    on_bus_error::<9>,
+    on_bus_error::<10>,
+    on_bus_error::<11>,
+    on_bus_error::<12>,
+    on_bus_error::<13>,
+    on_bus_error::<14>,
+    on_bus_error::<15>,
+];
+
+/// Which process has [`PageGuard`]s (the high half), and how many (the low half). The
+/// child of a fork drops none of its parent's.
+static GUARDS: AtomicU64 = AtomicU64::new(0);
+
+/// `count` guards of this process.
+fn guards(count: u64) -> u64 {
+    u64::from(std::process::id()) << 32 | count
+}
+
+/// How many there are in this process, of `found`.
+fn count(found: u64) -> u64 {
+    found.checked_sub(guards(0)).filter(|count| count >> 32 == 0).unwrap_or(0)
+}
 
 /// While this lives, a fault in the page at its address is mended, if there is a
 /// [`PageGuard`]. Dropped before the address is given up.
@@ -101,17 +141,21 @@ impl Drop for Guarded {
 
 /// Keeps a generation page that was cut off from ending the program: takes SIGBUS
 /// for the pages of open tokens while it lives, and passes on every other. For the
-/// whole process; several are as good as one.
+/// whole process; several are as good as one. The child of a fork takes the signal for
+/// itself, and what it inherits means nothing there.
 #[derive(Debug)]
-pub struct PageGuard(());
+pub struct PageGuard {
+    pid: u32,
+}
 
 impl PageGuard {
     /// Takes the signal.
     #[must_use]
     pub fn new() -> Self {
-        GUARDS.fetch_add(1, SeqCst);
+        let one_more = |found| Some(guards(count(found) + 1));
+        let _ = GUARDS.fetch_update(SeqCst, SeqCst, one_more);
         take();
-        Self(())
+        Self { pid: std::process::id() }
     }
 }
 
@@ -125,16 +169,18 @@ impl Drop for PageGuard {
     /// Gives the signal back, unless somebody else has taken it meanwhile and passes
     /// on to us.
     fn drop(&mut self) {
-        if GUARDS.fetch_sub(1, SeqCst) > 1 || !is_ours(&present()) {
+        if self.pid != std::process::id() || count(GUARDS.fetch_sub(1, SeqCst)) > 1 {
             return;
         }
-        let previous = PREVIOUS.load(SeqCst);
+        let Some(previous) = level(&present()).map(|level| PREVIOUS[level].load(SeqCst)) else {
+            return;
+        };
         if !previous.is_null() {
-            // SAFETY: what `take` leaked, and sigaction gave.
+            // SAFETY: what `passes_on_to` leaked, and sigaction gave.
             unsafe { libc::sigaction(libc::SIGBUS, previous, ptr::null_mut()) };
         }
         // Another thread may have begun to rely on it since it was asked.
-        if GUARDS.load(SeqCst) > 0 {
+        if count(GUARDS.load(SeqCst)) > 0 {
             take();
         }
     }
@@ -151,29 +197,21 @@ fn present() -> libc::sigaction {
     }
 }
 
-type Handler = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
-
-fn is_ours(action: &libc::sigaction) -> bool {
-    action.sa_sigaction == (on_bus_error as Handler) as libc::sighandler_t
+/// Which of our handlers it is, if it is one.
+fn level(action: &libc::sigaction) -> Option<usize> {
+    HANDLERS.iter().position(|&ours| action.sa_sigaction == ours as libc::sighandler_t)
 }
 
 fn take() {
     let before = present();
-    if is_ours(&before) {
+    if level(&before).is_some() {
         return;
     }
     stay_loaded();
-    let known = PREVIOUS.load(SeqCst);
-    // SAFETY: null, or leaked below.
-    let same = unsafe { known.as_ref() }.is_some_and(|known| {
-        known.sa_sigaction == before.sa_sigaction && known.sa_flags == before.sa_flags
-    });
-    if !same {
-        // Leaked: the handler may be reading the one before.
-        PREVIOUS.store(Box::into_raw(Box::new(before)), SeqCst);
-    }
+    // With none left, those that are installed below go on.
+    let Some(level) = (0..LEVELS).find(|&level| passes_on_to(level, &before)) else { return };
     let mut ours = before;
-    ours.sa_sigaction = (on_bus_error as Handler) as libc::sighandler_t;
+    ours.sa_sigaction = HANDLERS[level] as libc::sighandler_t;
     // On the stack that the thread has set aside, as runtimes with small stacks demand;
     // the mask is that of the handler before.
     ours.sa_flags = libc::SA_SIGINFO
@@ -184,11 +222,28 @@ fn take() {
     unsafe { libc::sigaction(libc::SIGBUS, &raw const ours, ptr::null_mut()) };
 }
 
+/// Whether the handler of `level` passes on to `before`; one that was never installed does
+/// from now on.
+fn passes_on_to(level: usize, before: &libc::sigaction) -> bool {
+    if PREVIOUS[level].load(SeqCst).is_null() {
+        let new = Box::into_raw(Box::new(*before));
+        if PREVIOUS[level].compare_exchange(ptr::null_mut(), new, SeqCst, SeqCst).is_err() {
+            // SAFETY: made here and seen by nobody.
+            drop(unsafe { Box::from_raw(new) });
+        }
+    }
+    // SAFETY: null, or leaked above.
+    let known = unsafe { PREVIOUS[level].load(SeqCst).as_ref() };
+    known.is_some_and(|known| {
+        known.sa_sigaction == before.sa_sigaction && known.sa_flags == before.sa_flags
+    })
+}
+
 /// Keeps the library mapped when the application unloads it: somebody else's handler
 /// may pass on to ours for ever.
 fn stay_loaded() {
     let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
-    let here: *const c_void = (on_bus_error as Handler) as *const c_void;
+    let here: *const c_void = HANDLERS[0] as *const c_void;
     // SAFETY: `info` is filled when the answer is not 0; its name is a C string that
     // lives as long as the library. Opening what is loaded runs nothing of it.
     unsafe {
@@ -199,10 +254,14 @@ fn stay_loaded() {
     }
 }
 
-extern "C" fn on_bus_error(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+extern "C" fn on_bus_error<const LEVEL: usize>(
+    signal: c_int,
+    info: *mut siginfo_t,
+    context: *mut c_void,
+) {
     let errno = Errno::last_raw();
     if !mend(info) {
-        pass_on(signal, info, context);
+        pass_on(&PREVIOUS[LEVEL], signal, info, context);
     }
     Errno::set_raw(errno);
 }
@@ -231,9 +290,14 @@ fn mend(info: *const siginfo_t) -> bool {
 }
 
 /// Does what would have happened without us.
-fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    // SAFETY: null, or what `take` leaked.
-    let previous = unsafe { PREVIOUS.load(SeqCst).as_ref() };
+fn pass_on(
+    previous: &AtomicPtr<libc::sigaction>,
+    signal: c_int,
+    info: *mut siginfo_t,
+    context: *mut c_void,
+) {
+    // SAFETY: null, or what `passes_on_to` leaked.
+    let previous = unsafe { previous.load(SeqCst).as_ref() };
     // SAFETY: as in `mend`.
     let sent = unsafe { (*info).si_code } <= 0;
     let handler = previous.map_or(libc::SIG_DFL, |previous| previous.sa_sigaction);
