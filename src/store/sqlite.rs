@@ -48,7 +48,7 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(super) const DATABASE: &str = "token.db";
 pub(super) const DATABASE_LOG: &str = "token.db-wal";
@@ -286,10 +286,12 @@ impl SqliteStore {
         };
         let ticket = Ticket { page, number: page.take_ticket() };
         let mut idle = Duration::ZERO;
+        let soon = LONGEST_SLEEP.min(self.busy_timeout);
         loop {
+            let looked = Instant::now();
             let (rings, turn) = (page.rings(ticket.number), page.turn());
             // Out of turn when nobody gets on: whose turn it is may be dead.
-            if (turn >= ticket.number || !idle.is_zero())
+            if (turn >= ticket.number || idle >= soon)
                 && let Some(mut writing) = self.try_to_write()?
             {
                 writing._ticket = Some(ticket);
@@ -298,12 +300,13 @@ impl SqliteStore {
             if idle >= self.busy_timeout {
                 return Err(files::busy(&self.path.join(WRITERS_FILE), self.busy_timeout));
             }
-            let rung = page.await_turn(ticket.number, rings, LONGEST_SLEEP);
+            page.await_turn(ticket.number, rings, LONGEST_SLEEP);
             if turn != page.turn() {
                 // As long as writers come and go nobody is stuck.
                 idle = Duration::ZERO;
-            } else if !rung {
-                idle += LONGEST_SLEEP;
+            } else {
+                // Signals cut sleeps short, and while this process is stopped nobody is idle.
+                idle += looked.elapsed().min(LONGEST_SLEEP);
             }
         }
     }

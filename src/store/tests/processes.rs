@@ -8,11 +8,12 @@
 
 use super::*;
 use crate::error::Error;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 use std::io::{BufRead, BufReader, Lines, Read, Write, pipe};
 use std::os::unix::process::CommandExt;
+use std::os::unix::thread::JoinHandleExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -292,6 +293,33 @@ fn a_stopped_writer_is_waited_for_and_then_named() {
         assert_eq!(waiting.join().unwrap(), Ok(Sequence(2)));
     });
     commit(&*store, &[put("new", 0, b"", &[])]).unwrap();
+}
+
+extern "C" fn do_nothing(_: nix::libc::c_int) {}
+
+#[test]
+fn a_stopped_writer_is_named_to_who_is_interrupted_all_the_time() {
+    let directory = directory();
+    place(directory.path()).create(0, vec![]).unwrap();
+    let mut player = Player::start("stop amid a commit", directory.path(), 0);
+    assert_eq!(player.hear().as_deref(), Some("stopped"));
+    player.signal(Signal::SIGSTOP);
+    let hasty = place(directory.path()).with_busy_timeout(Duration::from_millis(40));
+    let store = hasty.open(0).unwrap();
+    let action = SigAction::new(SigHandler::Handler(do_nothing), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler does nothing, and nobody else here uses this signal.
+    unsafe { sigaction(Signal::SIGUSR2, &action) }.unwrap();
+    let waiting = std::thread::spawn(move || commit(&*store, &[put("new", 0, b"", &[])]));
+    // No sleep is as long as it should be. Many more than a wait should take.
+    let interrupted = (0..10_000).any(|_| {
+        // SAFETY: the thread has not been joined.
+        unsafe { nix::libc::pthread_kill(waiting.as_pthread_t(), nix::libc::SIGUSR2) };
+        std::thread::sleep(Duration::from_millis(1));
+        waiting.is_finished()
+    });
+    assert!(interrupted, "it waits for as long as signals come");
+    let ended = waiting.join().unwrap();
+    assert!(matches!(ended, Err(Error::FunctionFailed(_))), "{ended:?}");
 }
 
 #[test]
