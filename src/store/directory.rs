@@ -134,7 +134,7 @@ impl Place for DirectoryPlace {
         make_directories(&self.path)?;
         let directory = self.real_path()?;
         self.locked(&directory, |inside| {
-            clean(&directory, &*self.entropy, self.busy_timeout)?;
+            clean(&directory, &*self.entropy)?;
             let (unfinished, finished) =
                 (passing_path(&directory, slot, "new"), token_path(&directory, slot));
             if finished.symlink_metadata().is_ok() {
@@ -154,18 +154,52 @@ impl Place for DirectoryPlace {
 
     fn remove(&self, slot: u64) -> Result<()> {
         let directory = self.real_path()?;
-        self.locked(&directory, |_| {
-            clean(&directory, &*self.entropy, self.busy_timeout)?;
-            let (token, leaving) =
-                (token_path(&directory, slot), passing_path(&directory, slot, "gone"));
-            if token.symlink_metadata().is_err() {
-                return Err(Error::SlotIdInvalid(slot_id(slot)));
+        let mut pauses = Pauses::new(self.busy_timeout);
+        // Nothing is kept locked between two tries: neither a fork nor the removal of
+        // another token has to wait.
+        while !self.locked(&directory, |_| self.try_remove(&directory, slot))? {
+            if !pauses.pause() {
+                let token = token_path(&directory, slot);
+                let then = "then remove the token again";
+                return Err(not_removed(&token, self.busy_timeout, then));
             }
-            files::check_directory(&token)?;
-            move_token(&directory, &token, &leaving)?;
-            self.open.lock().remove(&slot);
-            bury(&leaving, &*self.entropy, self.busy_timeout)
-        })
+        }
+        Ok(())
+    }
+}
+
+impl DirectoryPlace {
+    /// Removes a token, with the place's lock; false, and nothing is changed, when a
+    /// writer is at work in it.
+    fn try_remove(&self, directory: &Path, slot: u64) -> Result<bool> {
+        clean(directory, &*self.entropy)?;
+        let (token, leaving) = (token_path(directory, slot), passing_path(directory, slot, "gone"));
+        if leaving.symlink_metadata().is_ok() {
+            let then = "it goes with the next token that is made or removed here";
+            return Err(not_removed(&leaving, Duration::ZERO, then));
+        }
+        if token.symlink_metadata().is_err() {
+            return Err(Error::SlotIdInvalid(slot_id(slot)));
+        }
+        files::check_directory(&token)?;
+        // Before it loses its name: a writer that is stopped would wake up in what was
+        // overwritten, and the token would be neither there nor gone.
+        let Some(still) = Still::new(&token, &*self.entropy)? else { return Ok(false) };
+        move_token(directory, &token, &leaving)?;
+        self.open.lock().remove(&slot);
+        bury(&leaving, still)?;
+        Ok(true)
+    }
+}
+
+/// Why the token in `directory` still holds all that it held, and what is to be done.
+fn not_removed(directory: &Path, busy_timeout: Duration, then: &str) -> Error {
+    match files::busy(&directory.join(WRITERS_FILE), busy_timeout) {
+        Error::FunctionFailed(why) => Error::FunctionFailed(format!(
+            "{why} Nothing of {} was removed or overwritten; end that process: {then}",
+            directory.display()
+        )),
+        other => other,
     }
 }
 
@@ -175,8 +209,9 @@ fn move_token(directory: &Path, from: &Path, to: &Path) -> Result<()> {
     files::sync_directory(directory)
 }
 
-/// Finishes what a killed creation or removal left behind; the lock is held.
-fn clean(directory: &Path, entropy: &dyn Entropy, busy_timeout: Duration) -> Result<()> {
+/// Finishes what a killed creation or removal left behind, but for that in which a writer
+/// is still at work; the lock is held.
+fn clean(directory: &Path, entropy: &dyn Entropy) -> Result<()> {
     let io = |error| Error::io(directory, "list", &error);
     for entry in fs::read_dir(directory).map_err(io)? {
         let entry = entry.map_err(io)?;
@@ -184,19 +219,34 @@ fn clean(directory: &Path, entropy: &dyn Entropy, busy_timeout: Duration) -> Res
         let inner = name.to_str().and_then(|name| name.strip_prefix('.'));
         let Some((token, state)) = inner.and_then(|name| name.rsplit_once('.')) else { continue };
         if slot_number(token).is_some() && matches!(state, "new" | "gone") {
-            bury(&entry.path(), entropy, busy_timeout)?;
+            let leaving = entry.path();
+            files::check_directory(&leaving)?;
+            if let Some(still) = Still::new(&leaving, entropy)? {
+                bury(&leaving, still)?;
+            }
         }
     }
     Ok(())
 }
 
+/// The writer's lock of a token that is to go, with its page. Without a page there
+/// is nobody to tell.
+struct Still(Option<(GenerationPage, Queue)>);
+
+impl Still {
+    /// `None`: a writer is at work.
+    fn new(token: &Path, entropy: &dyn Entropy) -> Result<Option<Self>> {
+        let Some(page) = GenerationPage::open(&token.join(GENERATION_FILE), true, entropy)? else {
+            return Ok(Some(Self(None)));
+        };
+        let queue = Queue::try_join(&token.join(WRITERS_FILE))?;
+        Ok(queue.map(|queue| Self(Some((page, queue)))))
+    }
+}
+
 /// Tells those who still have the token open that it is gone, and deletes it.
-fn bury(leaving: &Path, entropy: &dyn Entropy, busy_timeout: Duration) -> Result<()> {
-    files::check_directory(leaving)?;
-    let page = leaving.join(GENERATION_FILE);
-    if let Some(page) = GenerationPage::open(&page, true, entropy)? {
-        // A writer at work finishes its commit; the next finds the page retired.
-        let _queue = Queue::join(&leaving.join(WRITERS_FILE), busy_timeout)?;
+fn bury(leaving: &Path, still: Still) -> Result<()> {
+    if let Some((page, _)) = &still.0 {
         page.retire();
     }
     let overwritten = overwrite(leaving);

@@ -295,6 +295,38 @@ fn a_stopped_writer_is_waited_for_and_then_named() {
     commit(&*store, &[put("new", 0, b"", &[])]).unwrap();
 }
 
+#[test]
+fn a_token_with_a_stopped_writer_is_removed_whole_or_not_at_all() {
+    let directory = directory();
+    place(directory.path()).create(0, vec![put("ours", 0, b"", &[])]).unwrap();
+    let mut player = Player::start("stop amid a commit", directory.path(), 0);
+    assert_eq!(player.hear().as_deref(), Some("stopped"));
+    player.signal(Signal::SIGSTOP);
+    let hasty = place(directory.path()).with_busy_timeout(Duration::from_millis(40));
+    let refuses = |what: &Path| match hasty.remove(0) {
+        Err(Error::FunctionFailed(why)) => {
+            assert!(why.contains(&format!("process {} ", player.child.id())), "{why}");
+            let kept = format!("Nothing of {} was removed", what.display());
+            assert!(why.contains(&kept), "{why}");
+        }
+        other => panic!("{other:?}"),
+    };
+    let at = |name: &str| directory.path().canonicalize().unwrap().join(name);
+    refuses(&at("slot-0"));
+    assert_eq!(hasty.slots(), Ok(vec![0]));
+    assert!(hasty.open(0).unwrap().get(KIND, &id("ours")).unwrap().is_some());
+    // Half removed by one who was killed: in nobody's way, and not taken for removed.
+    std::fs::rename(at("slot-0"), at(".slot-0.gone")).unwrap();
+    hasty.create(1, vec![]).unwrap();
+    hasty.remove(1).unwrap();
+    refuses(&at(".slot-0.gone"));
+    hasty.create(0, vec![]).unwrap();
+    player.kill();
+    hasty.remove(0).unwrap();
+    assert!(!at("slot-0").exists() && !at(".slot-0.gone").exists());
+    assert_eq!(hasty.remove(0), Err(Error::SlotIdInvalid(crate::types::SlotId(0))));
+}
+
 extern "C" fn do_nothing(_: nix::libc::c_int) {}
 
 #[test]
