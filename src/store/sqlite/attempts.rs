@@ -12,10 +12,10 @@ use super::failure::At;
 use super::records::{Snapshot, signed, unsigned};
 use super::{ATTEMPTS_FILE, SqliteStore};
 use crate::error::{Error, Result};
-use crate::store::{Attempts, RecordId, Reservation, Store, Uncounted, files};
+use crate::store::files::{self, Pauses};
+use crate::store::{Attempts, RecordId, Reservation, Store, Uncounted};
 use rusqlite::OptionalExtension;
 use std::io::ErrorKind;
-use std::time::Duration;
 
 const FAILURES: &str = "SELECT failures FROM attempts WHERE credential = ?1";
 const SET_FAILURES: &str = "INSERT INTO attempts (credential, failures) VALUES (?1, ?2) \
@@ -27,11 +27,6 @@ const SETTLE: &str = "DELETE FROM reservations WHERE number = ?1";
 const NEXT: &str =
     "UPDATE meta SET last_reservation = last_reservation + 1 RETURNING last_reservation";
 
-/// The first and the longest pause between two looks at reservations that must be
-/// settled before another can be made. Nothing wakes a waiter in another process.
-const FIRST_PAUSE: Duration = Duration::from_millis(1);
-const LONGEST_PAUSE: Duration = Duration::from_millis(16);
-
 /// What is known about one credential.
 struct Standing {
     /// Settled failures.
@@ -39,7 +34,7 @@ struct Standing {
     /// Reservations whose holder is gone.
     dead: Vec<u64>,
     /// Reservations whose holder is at work.
-    open: u32,
+    open: Vec<u64>,
 }
 
 impl Standing {
@@ -48,7 +43,7 @@ impl Standing {
     }
 
     fn used(&self) -> u32 {
-        self.counted().saturating_add(self.open)
+        self.counted().saturating_add(u32::try_from(self.open.len()).unwrap_or(u32::MAX))
     }
 }
 
@@ -64,7 +59,8 @@ impl SqliteStore {
             .query_map([credential.as_str()], |row| unsigned(row, 0))
             .and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)
             .at(state.path, "read the reservations")?;
-        let mut standing = Standing { failures: failures.unwrap_or(0), dead: Vec::new(), open: 0 };
+        let mut standing =
+            Standing { failures: failures.unwrap_or(0), dead: Vec::new(), open: Vec::new() };
         if numbers.is_empty() {
             return Ok(standing);
         }
@@ -83,7 +79,7 @@ impl SqliteStore {
             let held = files::is_byte_locked(&probe, number)
                 .map_err(|error| Error::io(&path, "ask for locks", &error))?;
             if held {
-                standing.open += 1;
+                standing.open.push(number);
             } else {
                 standing.dead.push(number);
             }
@@ -111,7 +107,9 @@ impl SqliteStore {
                 Err(Error::PinLocked)
             };
         }
-        let mut pause = FIRST_PAUSE;
+        // Nothing wakes a waiter in another process.
+        let mut pauses = Pauses::new(self.busy_timeout);
+        let mut waited_for = Vec::new();
         loop {
             let standing = self.read(|state| self.standing(state, credential))?;
             if (standing.counted() >= limit || standing.used() < limit)
@@ -119,8 +117,14 @@ impl SqliteStore {
             {
                 return Ok(Box::new(reserved));
             }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            if waited_for != standing.open {
+                // As long as others come and go nobody is stuck.
+                waited_for = standing.open;
+                pauses = Pauses::new(self.busy_timeout);
+            }
+            if !pauses.pause() {
+                return Err(files::busy(&self.path.join(ATTEMPTS_FILE), self.busy_timeout));
+            }
         }
     }
 

@@ -391,6 +391,27 @@ fn a_killed_holder_s_reservation_becomes_a_failure() {
 }
 
 #[test]
+fn a_stopped_holder_s_reservation_is_waited_for_and_then_named() {
+    let directory = directory();
+    place(directory.path()).create(0, vec![]).unwrap();
+    let mut player = Player::start("reserve", directory.path(), 0);
+    assert_eq!(player.hear().as_deref(), Some("reserved"));
+    player.signal(Signal::SIGSTOP);
+    let hasty = place(directory.path()).with_busy_timeout(Duration::from_millis(40));
+    let store = hasty.open(0).unwrap();
+    let second = store.reserve(&id("user"), 2).unwrap();
+    match store.reserve(&id("user"), 2).map(drop) {
+        Err(Error::FunctionFailed(why)) => assert!(why.contains("slot-0/attempts: "), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    second.succeed().unwrap();
+    store.reserve(&id("user"), 2).unwrap().succeed().unwrap();
+    assert_eq!(failures(&*store, "user"), 0, "it may still succeed");
+    player.kill();
+    assert_eq!(failures(&*store, "user"), 1);
+}
+
+#[test]
 fn sixty_four_correct_logins_of_several_processes_lock_nobody_out() {
     let directory = directory();
     let store = place(directory.path()).create(0, vec![]).unwrap();
