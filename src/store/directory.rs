@@ -256,22 +256,30 @@ fn bury(leaving: &Path, still: Still) -> Result<()> {
 
 /// Overwrites what a token holds, so that the disk does not give it away; as far as the
 /// file system overwrites in place. The files keep their length, and `-shm`, which holds
-/// page numbers only, its content: other processes may have it mapped.
+/// page numbers only, its content: other processes may have it mapped. All that can be
+/// is overwritten, also where a file has a mode that keeps the token from being opened.
 fn overwrite(token: &Path) -> Result<()> {
+    let mut done = Ok(());
     for name in [DATABASE, DATABASE_LOG] {
         let path = token.join(name);
-        if !files::check_file(&path)? {
-            continue;
-        }
         let write = || {
+            match path.symlink_metadata() {
+                Ok(found) if found.is_file() => {}
+                Ok(_) => return Err(io::Error::other("it is not a plain file")),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(error) => return Err(error),
+            }
             let mut file = files::open(&path, true)?;
             let length = file.metadata()?.len();
             io::copy(&mut io::repeat(0).take(length), &mut file)?;
             file.sync_all()
         };
-        write().map_err(|error: io::Error| Error::io(&path, "overwrite", &error))?;
+        done = done.and(write().map_err(|error| {
+            let reason = format!("it was deleted, but not overwritten before: {error}");
+            Error::StoreIo { path, reason }
+        }));
     }
-    Ok(())
+    done
 }
 
 /// Makes the place, with all that lies above it, durably.

@@ -14,6 +14,7 @@ use signet_pkcs11::types::{
 };
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -150,6 +151,19 @@ fn a_token_that_cannot_be_read_is_destroyed_by_its_slot() {
     assert!(!place.path().join("tokens/slot-0").exists());
     place.fails(&forced, 1, "no token is in slot 0");
     place.fails(&["token", "zeroize", "--slot", "7", "--yes"], 1, "no token is in slot 7");
+}
+
+#[test]
+fn a_token_whose_file_others_may_write_is_overwritten_all_the_same() {
+    let place = Place::with_token();
+    let path = place.path().join("tokens/slot-0/token.db");
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o666)).unwrap();
+    let mut database = File::open(&path).unwrap();
+    let forced = ["token", "zeroize", "--slot", "0", "--yes", "--force"];
+    place.says(&forced, "Token \"slot-0\" in slot 0 is destroyed.");
+    let mut left = Vec::new();
+    database.read_to_end(&mut left).unwrap();
+    assert!(left.len() > 10_000 && left.iter().all(|byte| *byte == 0), "overwritten");
 }
 
 #[test]
