@@ -16,27 +16,33 @@ use std::sync::Arc;
 /// How a disk fails, and what an error then says: the value of a C function, the words
 /// on standard error.
 const FAILURES: &[(i32, &[Named])] = &[
-    (ENOSPC, &[("CKR_DEVICE_MEMORY", "no space left"), UNTOLD]),
+    (ENOSPC, &[("CKR_DEVICE_MEMORY", "no space left"), UNTOLD, NOT_RENEWED]),
     (
         EIO,
         &[
             ("CKR_DEVICE_ERROR", "Input/output error"),
             ("CKR_TOKEN_WRITE_PROTECTED", "may not be written"),
             UNTOLD,
+            NOT_RENEWED,
         ],
     ),
-    (EROFS, &[("CKR_TOKEN_WRITE_PROTECTED", "may not be written"), UNTOLD]),
+    (EROFS, &[("CKR_TOKEN_WRITE_PROTECTED", "may not be written"), UNTOLD, NOT_RENEWED]),
     (
         EACCES,
         &[
             ("CKR_DEVICE_ERROR", "Permission denied"),
             ("CKR_TOKEN_WRITE_PROTECTED", "may not be written"),
             UNTOLD,
+            NOT_RENEWED,
         ],
     ),
 ];
 
 type Named = (&'static str, &'static str);
+
+/// A login whose PIN's credential could not be renewed is good all the same; what needs it
+/// renewed then says who must log in once more.
+const NOT_RENEWED: Named = ("CKR_FUNCTION_FAILED", "must log in once before the root key");
 
 /// SQLite tries a file that it could not make, or not open for writing, read-only, and
 /// tells what came of that: that it is not there, or may not be written.
