@@ -27,7 +27,7 @@ mod schema;
 #[cfg(test)]
 pub(super) mod tests;
 
-use super::files::{self, Queue};
+use super::files::{self, Pauses, Queue};
 use super::generation::GenerationPage;
 use super::{
     Attempts, Change, Changes, Compacted, Cursor, Flaw, Generation, Kind, Page, Presence, Reader,
@@ -120,13 +120,13 @@ impl SqliteStore {
             files::check_file(&directory.join(name))?;
         }
         let writable = may_write(directory, &database);
+        let noticing = open_page(directory, writable, entropy, busy_timeout)?;
         // From here on a fork must find what is open registered.
         let inside = Inside::enter_first(&database)?;
         let claim = Claim::new(&database, &directory.join(COPIES_FILE), writable)?;
         let attempts_file = directory.join(ATTEMPTS_FILE);
         let attempts_file =
             if writable { Some(files::open_lock_file(&attempts_file)?) } else { None };
-        let noticing = open_page(directory, writable, entropy, busy_timeout)?;
         let presences = Presences::new(directory.join(PRESENCE_FILE), writable);
         let store = Self {
             path: directory.into(),
@@ -413,7 +413,8 @@ fn open_connection(database: &Path, writable: bool) -> Result<Connection> {
     Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI).at(database, "open")
 }
 
-/// Maps the page, or makes it anew under the writer's lock.
+/// Maps the page, or makes it anew under the writer's lock. A fork waits for the
+/// lock, not for whoever has it.
 fn open_page(
     directory: &Path,
     writable: bool,
@@ -421,16 +422,26 @@ fn open_page(
     busy_timeout: Duration,
 ) -> Result<Noticing> {
     let path = directory.join(GENERATION_FILE);
-    if let Some(page) = GenerationPage::open(&path, writable, entropy)? {
-        return Ok(Noticing::Page(page));
+    let writers = directory.join(WRITERS_FILE);
+    let mut pauses = Pauses::new(busy_timeout);
+    loop {
+        let inside = Inside::enter_first(&directory.join(DATABASE))?;
+        if let Some(page) = GenerationPage::open(&path, writable, entropy)? {
+            return Ok(Noticing::Page(page));
+        }
+        if !writable {
+            let incarnation = u64::from_ne_bytes(entropy::array(entropy)?);
+            return Ok(Noticing::Asking { incarnation });
+        }
+        if let Some(_queue) = Queue::try_join(&writers)? {
+            // Another process may have made it while this one waited.
+            return Ok(Noticing::Page(GenerationPage::open_or_make(&path, entropy)?));
+        }
+        drop(inside);
+        if !pauses.pause() {
+            return Err(files::busy(&writers, busy_timeout));
+        }
     }
-    if !writable {
-        let incarnation = u64::from_ne_bytes(entropy::array(entropy)?);
-        return Ok(Noticing::Asking { incarnation });
-    }
-    let _queue = Queue::join(&directory.join(WRITERS_FILE), busy_timeout)?;
-    // Another process may have made it while this one waited.
-    Ok(Noticing::Page(GenerationPage::open_or_make(&path, entropy)?))
 }
 
 fn execute(connection: &Connection, path: &Path, sql: &str) -> Result<()> {

@@ -156,6 +156,19 @@ fn part_in_another_test() {
             commit(&*store, &[put(&number, 0, b"", &[])]).unwrap();
         }
         "fork" => fork_and_go_on(&place, &path),
+        "fork while it waits" => {
+            let waiting = std::thread::spawn(move || place.open(0).map(drop));
+            // Some of these come while it waits.
+            for _ in 0..100 {
+                assert!(before_fork(), "the child would be refused its tokens");
+                after_fork(false);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            assert!(!waiting.is_finished());
+            say("forked");
+            wait();
+            waiting.join().unwrap().unwrap();
+        }
         "fork amid a commit" => fork_amid_a_commit(&place, &path),
         "read" => super::read_only::read(&path, &number),
         "lose permission" => super::read_only::lose_permission(&path),
@@ -491,6 +504,21 @@ fn a_child_forked_amid_a_commit_is_refused_instead_of_hanging() {
     place(directory.path()).create(0, vec![]).unwrap();
     Player::start("fork amid a commit", directory.path(), 0).ends_well();
     assert_eq!(place(directory.path()).open(0).unwrap().sequence(), Ok(Sequence(1)));
+}
+
+#[test]
+fn a_fork_does_not_wait_for_who_opens_a_token_with_a_stopped_writer() {
+    let directory = directory();
+    place(directory.path()).create(0, vec![]).unwrap();
+    let mut stopped = Player::start("stop amid a commit", directory.path(), 0);
+    assert_eq!(stopped.hear().as_deref(), Some("stopped"));
+    stopped.signal(Signal::SIGSTOP);
+    // Only who must make it anew waits for the writer to open a token.
+    std::fs::remove_file(directory.path().join("slot-0").join("generation")).unwrap();
+    let mut opening = Player::start("fork while it waits", directory.path(), 0);
+    assert_eq!(opening.hear().as_deref(), Some("forked"));
+    stopped.kill();
+    opening.ends_well();
 }
 
 /// Runs `child` in a forked child, which ends with it.
