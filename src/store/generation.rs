@@ -326,15 +326,23 @@ impl GenerationPage {
         self.bell(ticket).load(Ordering::SeqCst)
     }
 
-    /// Sleeps until the bell of `ticket` has rung more often than `rings` says, or `longest`
-    /// has passed, or a signal has come.
-    pub(super) fn await_turn(&self, ticket: u64, rings: u32, longest: Duration) {
-        let longest = libc::timespec {
+    /// Sleeps until the bell of `ticket` has rung more often than `rings` says; false when
+    /// `longest` has passed without, or, after a signal, may have.
+    pub(super) fn await_turn(&self, ticket: u64, rings: u32, longest: Duration) -> bool {
+        let timeout = libc::timespec {
             tv_sec: longest.as_secs().try_into().unwrap_or(libc::time_t::MAX),
             tv_nsec: longest.subsec_nanos().into(),
         };
-        // Why it ended is no matter: who waits looks for himself.
-        let _ = self.futex(ticket, libc::FUTEX_WAIT, rings, Some(&longest));
+        match self.futex(ticket, libc::FUTEX_WAIT, rings, Some(&timeout)) {
+            Err(Errno::ETIMEDOUT) => false,
+            Err(Errno::EINTR) => {
+                // Through all signals that come, deaf to the bell: or a timer would keep
+                // whoever waits from ever having waited.
+                std::thread::sleep(longest);
+                false
+            }
+            _ => true,
+        }
     }
 
     fn futex(

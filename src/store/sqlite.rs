@@ -48,7 +48,7 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(super) const DATABASE: &str = "token.db";
 pub(super) const DATABASE_LOG: &str = "token.db-wal";
@@ -288,7 +288,6 @@ impl SqliteStore {
         let mut idle = Duration::ZERO;
         let soon = LONGEST_SLEEP.min(self.busy_timeout);
         loop {
-            let looked = Instant::now();
             let (rings, turn) = (page.rings(ticket.number), page.turn());
             // Out of turn when nobody gets on: whose turn it is may be dead.
             if (turn >= ticket.number || idle >= soon)
@@ -300,13 +299,12 @@ impl SqliteStore {
             if idle >= self.busy_timeout {
                 return Err(files::busy(&self.path.join(WRITERS_FILE), self.busy_timeout));
             }
-            page.await_turn(ticket.number, rings, LONGEST_SLEEP);
+            let rung = page.await_turn(ticket.number, rings, LONGEST_SLEEP);
             if turn != page.turn() {
                 // As long as writers come and go nobody is stuck.
                 idle = Duration::ZERO;
-            } else {
-                // Signals cut sleeps short, and while this process is stopped nobody is idle.
-                idle += looked.elapsed().min(LONGEST_SLEEP);
+            } else if !rung {
+                idle += LONGEST_SLEEP;
             }
         }
     }

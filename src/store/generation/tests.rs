@@ -170,12 +170,12 @@ fn a_waiter_is_woken_when_its_turn_comes_and_the_dead_hold_up_nobody() {
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| there.await_turn(second, rings, long));
         here.pass_turn(first);
-        waiting.join().unwrap();
+        assert!(waiting.join().unwrap());
         assert_eq!(there.turn(), second);
     });
     // What has rung before one sleeps does not ring again.
-    there.await_turn(second, there.rings(second).wrapping_sub(1), long);
-    there.await_turn(second, there.rings(second), Duration::from_millis(1));
+    assert!(there.await_turn(second, there.rings(second).wrapping_sub(1), long));
+    assert!(!there.await_turn(second, there.rings(second), Duration::from_millis(1)));
     // One out of turn does not set the clock back when the late one is done.
     here.pass_turn(third);
     there.pass_turn(second);
