@@ -123,9 +123,7 @@ impl CounterFile {
     /// # Errors
     /// As for [`CounterFile::advance`].
     pub fn prepare(&self) -> Result<()> {
-        files::check_file(&self.path)?;
-        let _queue = Queue::join(&self.path, self.busy_timeout)?;
-        let file = files::open(&self.path, true).map_err(|error| self.io("open", &error))?;
+        let (file, _queue) = self.open_alone()?;
         self.lines(&file)?;
         let len = file.metadata().map_err(|error| self.io("look at", &error))?.len();
         let room = FILE_MAX.saturating_sub(len) >= 2 * LINE as u64;
@@ -157,9 +155,7 @@ impl CounterFile {
         {
             return Err(self.damaged("a token has an impossible serial number"));
         }
-        let is_new = !files::check_file(&self.path)?;
-        let _queue = Queue::join(&self.path, self.busy_timeout)?;
-        let file = files::open(&self.path, true).map_err(|error| self.io("open", &error))?;
+        let (file, _queue) = self.open_alone()?;
         let lines = self.lines(&file)?;
         let known = newest(&lines, name);
         let progress = change(known.map(|line| line.progress).unwrap_or_default());
@@ -187,11 +183,18 @@ impl CounterFile {
         }
         file.write_all_at(text.as_bytes(), at)
             .and_then(|()| file.sync_data())
-            .map_err(|error| self.io("write", &error))?;
-        match self.path.parent() {
-            Some(parent) if is_new => files::sync_directory(parent),
-            _ => Ok(()),
+            .map_err(|error| self.io("write", &error))
+    }
+
+    /// The file, made durably if it is missing, for one writer at a time.
+    fn open_alone(&self) -> Result<(File, Queue)> {
+        let is_new = !files::check_file(&self.path)?;
+        let queue = Queue::join(&self.path, self.busy_timeout)?;
+        let file = files::open(&self.path, true).map_err(|error| self.io("open", &error))?;
+        if let Some(parent) = self.path.parent().filter(|_| is_new) {
+            files::sync_directory(parent)?;
         }
+        Ok((file, queue))
     }
 
     fn lines(&self, file: &File) -> Result<Vec<Line>> {
