@@ -92,12 +92,14 @@ struct Guarded {
 }
 
 impl Guarded {
-    /// Refuses a store that is behind the counter; what the counter knows.
-    fn require_newest(&self) -> Result<Progress> {
+    /// Refuses a store that is behind the counter; how far the counter knows it to be, and
+    /// how far it is.
+    fn require_newest(&self) -> Result<(Progress, Progress)> {
         // The counter first: the store may have moved on until it is asked.
         let known = self.counter.read(&self.name)?.unwrap_or_default();
-        self.require(known, self.progress()?)?;
-        Ok(known)
+        let found = self.progress()?;
+        self.require(known, found)?;
+        Ok((known, found))
     }
 
     fn progress(&self) -> Result<Progress> {
@@ -153,10 +155,10 @@ impl Store for Guarded {
         &self,
         next: &mut dyn FnMut(&dyn Reader) -> Result<Vec<Change>>,
     ) -> Result<Sequence> {
-        let known = self.require_newest()?;
+        let (known, found) = self.require_newest()?;
         // Before anything is committed: a counter that cannot be written must not leave a
         // commit whose caller is told that it failed.
-        self.counter.advance(&self.name, self.progress()?)?;
+        self.counter.advance(&self.name, found)?;
         let mut is_empty = true;
         let sequence = self.store.write_in_parts(&mut |reader| {
             // Once more under the writer's lock.
@@ -185,14 +187,14 @@ impl Store for Guarded {
     }
 
     fn reserve(&self, credential: &RecordId, limit: u32) -> Result<Box<dyn Reservation + '_>> {
-        self.require_newest()?;
+        let (_, found) = self.require_newest()?;
         if !self.is_writable() {
             // Nothing is counted there.
             return self.store.reserve(credential, limit);
         }
         // Before the attempt is counted: a counter that cannot be written must not use
         // up the attempts.
-        self.counter.advance(&self.name, self.progress()?)?;
+        self.counter.advance(&self.name, found)?;
         let reservation = self.store.reserve(credential, limit)?;
         let attempts = self.store.reservations()?;
         self.counter.advance(&self.name, Progress { commits: 0, attempts })?;
