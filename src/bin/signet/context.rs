@@ -260,6 +260,16 @@ pub struct TokenName {
     pub slot: Option<Ulong>,
 }
 
+impl TokenName {
+    /// The slot that is meant, whatever is in it if it was named itself.
+    pub fn slot(&self, context: &Context) -> Result<SlotId, Failure> {
+        match &self.label {
+            Some(label) => Ok(context.token(label)?.0),
+            None => Ok(SlotId(self.slot.unwrap_or_default())),
+        }
+    }
+}
+
 /// How a key is named on the command line.
 #[derive(clap::Args)]
 #[group(required = true, multiple = true)]

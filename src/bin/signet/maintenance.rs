@@ -97,24 +97,16 @@ pub fn zeroize(context: &Context, how: &Zeroize) -> Result<(), Failure> {
 /// The token's slot, and what it is called: its label, or the slot's name if it cannot be
 /// read.
 fn named(context: &Context, how: &Zeroize) -> Result<(SlotId, String), Failure> {
-    let (slot, info) = match (&how.which.label, how.which.slot) {
-        (Some(label), _) => context.token(label)?,
-        (None, number) => {
-            let slot = SlotId(number.unwrap_or_default());
-            match context.module.token_info(slot).map(|info| info.token) {
-                Ok(Some(info)) => (slot, info),
-                Ok(None) | Err(Error::SlotIdInvalid(_)) => {
-                    return Err(Error::TokenNotPresent(slot).into());
-                }
-                Err(_) if how.force => return Ok((slot, format!("slot-{slot}"))),
-                Err(unreadable) => {
-                    return Err(format!(
-                        "{unreadable}. Where no PIN can be checked, --force destroys the token \
-                         without one"
-                    )
-                    .into());
-                }
-            }
+    let slot = how.which.slot(context)?;
+    let info = match context.module.token_info(slot).map(|info| info.token) {
+        Ok(Some(info)) => info,
+        Ok(None) | Err(Error::SlotIdInvalid(_)) => return Err(Error::TokenNotPresent(slot).into()),
+        Err(_) if how.force => return Ok((slot, format!("slot-{slot}"))),
+        Err(unreadable) => {
+            return Err(format!(
+                "{unreadable}. Where no PIN can be checked, --force destroys the token without one"
+            )
+            .into());
         }
     };
     if info.security_officer.is_locked() && !how.force {

@@ -182,13 +182,8 @@ pub fn in_free_slot(
 
 fn accept(name: &TokenName) -> Result<(), Failure> {
     let (context, counter) = Context::unguarded()?;
-    let (slot, label) = match (&name.label, name.slot) {
-        (Some(label), _) => (context.token(label)?.0, label.clone()),
-        (None, number) => {
-            let slot = SlotId(number.unwrap_or_default());
-            (slot, context.label(slot)?)
-        }
-    };
+    let slot = name.slot(&context)?;
+    let label = context.label(slot)?;
     let (now, before) = context.module.accept_token(slot, &counter)?;
     let label = Escaped(&label);
     let Progress { commits, attempts } = now;
