@@ -25,7 +25,7 @@ mod value;
 use crate::error::{Error, Result};
 use crate::log::{Level, LogTarget};
 use crate::secret::Pin;
-use crate::types::MechanismType;
+use crate::types::{Home, MechanismType};
 use crate::vault::PinParameters;
 use file::File;
 use std::ffi::OsString;
@@ -102,6 +102,8 @@ pub struct Config {
     /// How long to wait for another process that keeps a token locked and does not
     /// get on: 1 to 3,600 seconds.
     pub busy_timeout: Duration,
+    /// Account and region of the tokens that are made.
+    pub home: Home,
     /// The file that remembers how far each token has come, outside the token
     /// directory, so that an old copy of a token is refused.
     pub rollback_counter: Option<PathBuf>,
@@ -187,6 +189,8 @@ settings! {
     ARGON2_ITERATIONS: "pin.argon2_iterations", "SIGNET_PIN_ARGON2_ITERATIONS";
     ARGON2_LANES: "pin.argon2_lanes", "SIGNET_PIN_ARGON2_LANES";
     CACHE_OBJECTS: "cache.objects", "SIGNET_CACHE_OBJECTS";
+    ACCOUNT: "kms.account", "SIGNET_KMS_ACCOUNT";
+    REGION: "kms.region", "SIGNET_KMS_REGION";
     BUSY_TIMEOUT: "store.busy_timeout", "SIGNET_STORE_BUSY_TIMEOUT";
     ROLLBACK_COUNTER: "rollback.counter", "SIGNET_ROLLBACK_COUNTER";
     LABEL: "auto_init.label", "SIGNET_AUTO_INIT_LABEL";
@@ -230,6 +234,7 @@ impl Config {
             argon2: PinParameters::DEFAULT,
             cache_objects: 1024,
             busy_timeout: Duration::from_secs(30),
+            home: Home::DEFAULT,
             rollback_counter: None,
             auto_init: None,
             notices: Vec::new(),
@@ -345,6 +350,8 @@ impl Reader<'_> {
         if let Some(seconds) = self.parse(BUSY_TIMEOUT, value::number(1, 3600))? {
             config.busy_timeout = Duration::from_secs(seconds.into());
         }
+        self.set(&mut config.home.account, ACCOUNT, value::account)?;
+        self.set(&mut config.home.region, REGION, value::region)?;
         config.rollback_counter = self.rollback_counter(&config.token_dir)?;
         config.auto_init = self.auto_init()?;
         config.notices = self.notices;

@@ -89,6 +89,7 @@ impl Module {
                 pin_attempts: config.max_pin_attempts,
                 pin_parameters: config.argon2,
                 require_counter: config.pin_counter_required,
+                home: config.home,
             },
             mechanisms: config.mechanisms.clone(),
             removable: config.slots_removable,

@@ -78,7 +78,7 @@ pub struct RecordId(String);
 
 impl RecordId {
     /// The longest name, in bytes.
-    pub const MAX_LEN: usize = 64;
+    pub const MAX_LEN: usize = 80;
 
     /// `name` as an id; `None` when it is empty, too long or not printable ASCII.
     #[must_use]

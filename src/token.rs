@@ -12,6 +12,7 @@
 //! | `PUBLIC` | unique id | an object, its attributes readable by all |
 //! | `TRANSPORT` | `x25519` | the key pair that backups are sealed to, the private half sealed |
 //! | `MANIFEST` | build and path | a sealed page that lists bound records, or pages below it |
+//! | `USER`, `ROLE`, `ACCESS_KEY`, `GRANT`, `ALIAS` | see each | one sealed value: see `sealed` |
 //! | `QUARANTINED` | the record's own, numbered | a damaged record as it was found |
 //!
 //! What is written after a login is *bound*: sealed, or readable but sealed
@@ -27,6 +28,7 @@ mod objects;
 mod quarantine;
 mod record;
 mod rotation;
+mod sealed;
 mod search;
 mod set;
 mod transfer;
@@ -44,7 +46,7 @@ use crate::error::{Error, Result};
 use crate::policy::Principal;
 use crate::secret::Pin;
 use crate::store::{Change, Compacted, CounterFile, Place, Progress, Reader, RecordId, Store};
-use crate::types::{SlotId, UserType};
+use crate::types::{Home, SlotId, UserType};
 use crate::vault::{PinParameters, PrivateKey, Vault};
 use arc_swap::ArcSwap;
 use live::Registry;
@@ -72,11 +74,18 @@ pub struct Settings {
     pub pin_parameters: PinParameters,
     /// Refuse logins where attempts cannot be counted (a read-only store).
     pub require_counter: bool,
+    /// Account and region of a token that is made.
+    pub home: Home,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { pin_attempts: 10, pin_parameters: PinParameters::DEFAULT, require_counter: false }
+        Self {
+            pin_attempts: 10,
+            pin_parameters: PinParameters::DEFAULT,
+            require_counter: false,
+            home: Home::DEFAULT,
+        }
     }
 }
 
@@ -137,6 +146,8 @@ pub struct Info {
     pub label: String,
     /// 16 hexadecimal digits.
     pub serial: String,
+    /// Account and region, for the ARNs of policies.
+    pub home: Home,
     /// Whether it can be changed.
     pub writable: bool,
     /// The security officer's PIN.
@@ -312,6 +323,7 @@ impl Token {
         Ok(Info {
             label: header.label.clone(),
             serial: header.serial.clone(),
+            home: header.home(),
             writable: self.store.is_writable(),
             security_officer: self.pin_state(UserType::SecurityOfficer)?,
             user: self.pin_state(UserType::User)?,
@@ -338,6 +350,12 @@ impl Token {
 
     fn header(&self) -> Arc<Header> {
         Arc::clone(&self.header.read())
+    }
+
+    /// Account and region.
+    #[must_use]
+    pub fn home(&self) -> Home {
+        self.header().home()
     }
 
     fn require_writable(&self) -> Result<()> {

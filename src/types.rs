@@ -4,6 +4,7 @@
 
 mod attribute;
 mod handle;
+mod home;
 mod kind;
 mod mechanism;
 mod name;
@@ -13,6 +14,7 @@ mod text;
 pub(crate) use attribute::ulong;
 pub use attribute::{AttributeType, AttributeValue, Date, Shape};
 pub use handle::{ObjectHandle, SessionHandle, SlotId};
+pub use home::{AccountId, Home, Region};
 pub use kind::{KeyType, ObjectClass, UserType};
 pub use mechanism::MechanismType;
 pub use name::{attribute_name, class_name, key_type_name};

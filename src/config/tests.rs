@@ -263,6 +263,8 @@ fn a_bad_value_is_refused_with_its_place() {
         ("pin.argon2_lanes = 65", "from 1 to 64"),
         ("store.busy_timeout = 0", "from 1 to 3600"),
         ("store.busy_timeout = 3601", "from 1 to 3600"),
+        ("kms.account = 12345678901", "12 digits"),
+        ("kms.region = here", "region's name"),
         ("auto_init.label = 123456789012345678901234567890123", "1 to 32 bytes"),
         ("auto_init.label = a\tb", "control"),
         ("auto_init.so_pin_file = /no/such", "/no/such: entity not found"),
@@ -285,6 +287,7 @@ fn every_variable_wins_over_its_key() {
                 pin.require_counter = false\npin.argon2_memory_kib = 20000\n\
                 pin.argon2_iterations = 3\npin.argon2_lanes = 2\n\
                 cache.objects = 7\n\
+                kms.account = 111122223333\nkms.region = eu-west-1\n\
                 store.busy_timeout = 5\nauto_init.label = file\nauto_init.so_pin_file = /pin\n\
                 auto_init.user_pin_file = /pin\n";
     let machine = Machine::conf(file)
@@ -304,6 +307,8 @@ fn every_variable_wins_over_its_key() {
         .var("SIGNET_PIN_ARGON2_ITERATIONS", "4")
         .var("SIGNET_PIN_ARGON2_LANES", "8")
         .var("SIGNET_CACHE_OBJECTS", "1000000")
+        .var("SIGNET_KMS_ACCOUNT", "444455556666")
+        .var("SIGNET_KMS_REGION", "ap-south-1")
         .var("SIGNET_STORE_BUSY_TIMEOUT", "3600")
         .var("SIGNET_AUTO_INIT_LABEL", "variable")
         .var("SIGNET_AUTO_INIT_SO_PIN_FILE", "/so")
@@ -322,6 +327,8 @@ fn every_variable_wins_over_its_key() {
     assert_eq!(config.argon2, PinParameters { memory_kib: 65_536, iterations: 4, lanes: 8 });
     assert_eq!(config.cache_objects, 1_000_000);
     assert_eq!(config.busy_timeout, Duration::from_secs(3600));
+    assert_eq!(config.home.account.as_str(), "444455556666");
+    assert_eq!(config.home.region.as_str(), "ap-south-1");
     let auto_init = config.auto_init.unwrap();
     assert_eq!(auto_init.label, "variable");
     assert_eq!(auto_init.so_pin.expose(), b"so from variable");

@@ -2,7 +2,7 @@
 
 use super::Mechanisms;
 use crate::log::Level;
-use crate::types::{LABEL_LEN, MechanismType};
+use crate::types::{AccountId, LABEL_LEN, MechanismType, Region};
 
 /// `text` without the blanks around it that C's `isspace` knows.
 pub(super) fn trimmed(text: &str) -> &str {
@@ -38,6 +38,16 @@ pub(super) fn number(least: u32, most: u32) -> impl Fn(&str) -> Result<u32, Stri
             .filter(|number| (least..=most).contains(number))
             .ok_or_else(|| format!("{text:?} is not a number from {least} to {most}"))
     }
+}
+
+/// An AWS account number.
+pub(super) fn account(text: &str) -> Result<AccountId, String> {
+    AccountId::new(text).ok_or_else(|| format!("{text:?} is not a number of 12 digits"))
+}
+
+/// The name of a region.
+pub(super) fn region(text: &str) -> Result<Region, String> {
+    Region::new(text).ok_or_else(|| format!("{text:?} is not a region's name, like \"us-east-1\""))
 }
 
 /// SoftHSM's object stores. The name says nothing here: there is one store.

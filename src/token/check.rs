@@ -1,13 +1,13 @@
 //! The check: every record is opened and compared with the manifest.
 
 use super::manifest::{Listed, Manifest, counts};
-use super::record::{MANIFEST, PRIVATE, PUBLIC, SET};
+use super::record::{MANIFEST, PRIVATE, PUBLIC, SET, VALUES};
 use super::set::{self, Set};
-use super::{Token, objects, rotation};
+use super::{Token, objects, rotation, sealed};
 use crate::error::{Error, Result};
 use crate::object::Object;
 use crate::policy::{Action, Resource, authorize};
-use crate::store::{self, Flaw, Kind, Reader, Record, RecordId};
+use crate::store::{self, Flaw, Kind, Reader, Record, RecordId, Tag};
 use crate::types::AttributeType;
 use crate::vault::{SetHash, Vault};
 use std::collections::{HashMap, HashSet};
@@ -283,9 +283,14 @@ impl<'a> Check<'a> {
             self.hash.insert(&set::member_of(vault, record)?);
         }
         let opened = is_object.then(|| objects::open(record, Some(vault)));
-        let opens = opened.as_ref().map(Result::is_ok);
-        let damage = match (self.damage(record, &key, is_bound, opens)?, &opened) {
-            (None, Some(Ok(live))) => self.look_up(record, live.object())?,
+        let tags = match &opened {
+            Some(Ok(live)) => Some(objects::tags(live.object(), Some(vault))),
+            Some(Err(_)) => None,
+            None => VALUES.contains(&kind).then(|| sealed::tags(record, vault)),
+        };
+        let opens = (opened.is_some() || tags.is_some()).then_some(matches!(tags, Some(Ok(_))));
+        let damage = match (self.damage(record, &key, is_bound, opens)?, tags) {
+            (None, Some(tags)) => self.look_up(record, &tags?)?,
             (damage, _) => damage,
         };
         if let Some(damage) = damage {
@@ -338,9 +343,8 @@ impl<'a> Check<'a> {
         })
     }
 
-    /// Compares the tags of a record that is right with its attributes.
-    fn look_up(&self, record: &Record, object: &Object) -> Result<Option<Damage>> {
-        let wanted = objects::tags(object, Some(self.vault))?;
+    /// Compares the tags of a record that is right with those that it should have.
+    fn look_up(&self, record: &Record, wanted: &[Tag]) -> Result<Option<Damage>> {
         let is_right = self.reader.tags(record.kind, &record.id)? == wanted
             && !self.led_astray.contains(&(record.kind, record.id.clone()));
         Ok((!is_right).then_some(Damage::LookUp))

@@ -3,6 +3,7 @@
 use super::record_id;
 use crate::error::{Error, Result};
 use crate::store::{Change, Kind, Reader};
+use crate::types::{AccountId, Home, Region};
 use crate::vault::{RootName, Vault};
 use minicbor::{Decode, Encode};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -24,6 +25,19 @@ pub const QUARANTINED: Kind = Kind(7);
 
 /// The key pair that backups are sealed to.
 pub const TRANSPORT: Kind = Kind(5);
+/// A named user.
+pub const USER: Kind = Kind(8);
+/// A role that users may take.
+pub const ROLE: Kind = Kind(9);
+/// A pair by which requests of the KMS API are signed.
+pub const ACCESS_KEY: Kind = Kind(10);
+/// What a principal may do with a key besides its policy.
+pub const GRANT: Kind = Kind(11);
+/// Another name of a key.
+pub const ALIAS: Kind = Kind(12);
+
+/// The kinds whose records hold one sealed value each.
+pub const VALUES: [Kind; 5] = [USER, ROLE, ACCESS_KEY, GRANT, ALIAS];
 
 /// What anybody may read of a token.
 #[derive(Debug, Clone, Encode, Decode)]
@@ -41,6 +55,12 @@ pub struct Header {
     /// Absent until the first root key is replaced.
     #[n(3)]
     pub root: Option<RootKey>,
+    /// The account; absent of a token that was made before there were any.
+    #[n(4)]
+    pub account: Option<String>,
+    /// The region, likewise.
+    #[n(5)]
+    pub region: Option<String>,
 }
 
 /// A root key that replaced another.
@@ -59,9 +79,25 @@ impl Header {
     const ID: &'static str = "token";
 
     /// The header of a token that is made now.
-    pub fn new(label: &str, serial: &str, now: SystemTime) -> Self {
-        let created = seconds(now);
-        Self { label: label.to_owned(), serial: serial.to_owned(), created, root: None }
+    pub fn new(label: &str, serial: &str, home: Home, now: SystemTime) -> Self {
+        Self {
+            label: label.to_owned(),
+            serial: serial.to_owned(),
+            created: seconds(now),
+            root: None,
+            account: Some(home.account.to_string()),
+            region: Some(home.region.to_string()),
+        }
+    }
+
+    /// Account and region.
+    pub fn home(&self) -> Home {
+        let account = self.account.as_deref().and_then(AccountId::new);
+        let region = self.region.as_deref().and_then(Region::new);
+        Home {
+            account: account.unwrap_or(AccountId::DEFAULT),
+            region: region.unwrap_or(Region::DEFAULT),
+        }
     }
 
     /// The same token under another root key, made now.

@@ -8,8 +8,10 @@
 use super::check::Check;
 use super::credential::{self, decode, place_of};
 use super::live::Registry;
-use super::record::{CREDENTIAL, Header, PRIVATE, PUBLIC, TRANSPORT};
-use super::{Access, Token, set, transport};
+use super::record::{
+    ACCESS_KEY, ALIAS, CREDENTIAL, GRANT, Header, PRIVATE, PUBLIC, ROLE, TRANSPORT, USER,
+};
+use super::{Access, Token, sealed, set, transport};
 use crate::error::{Error, Result};
 use crate::policy::{Action, Principal, Resource, authorize};
 use crate::store::{Change, Cursor, Kind, Reader, Record};
@@ -26,6 +28,11 @@ const SEALED: &[(Kind, Reseal)] = &[
     (PRIVATE, reseal_object),
     (PUBLIC, reseal_object),
     (TRANSPORT, reseal_transport_key),
+    (USER, reseal_value),
+    (ROLE, reseal_value),
+    (ACCESS_KEY, reseal_value),
+    (GRANT, reseal_value),
+    (ALIAS, reseal_value),
 ];
 
 /// How many records are held in memory at once.
@@ -237,4 +244,9 @@ fn reseal_transport_key(rotation: &Rotation<'_>, record: &Record) -> Result<Opti
     let entropy = &*rotation.token.surroundings.entropy;
     let private = transport::open(record, rotation.old)?;
     transport::put(&rotation.new, &private, record.version, entropy).map(Some)
+}
+
+fn reseal_value(rotation: &Rotation<'_>, record: &Record) -> Result<Option<Change>> {
+    let entropy = &*rotation.token.surroundings.entropy;
+    sealed::resealed(record, rotation.old, &rotation.new, entropy).map(Some)
 }

@@ -9,6 +9,7 @@ mod read_only;
 mod renewal;
 mod rotation;
 mod scale;
+mod sealed;
 mod searching;
 mod secrecy;
 mod transfer;
@@ -36,7 +37,7 @@ pub(super) const FALSE: &[u8] = &[0];
 
 pub(super) fn settings() -> Settings {
     let pin_parameters = PinParameters { memory_kib: 8, iterations: 1, lanes: 1 };
-    Settings { pin_attempts: 3, pin_parameters, require_counter: false }
+    Settings { pin_attempts: 3, pin_parameters, ..Settings::default() }
 }
 
 pub(super) fn pin(bytes: &[u8]) -> Pin {

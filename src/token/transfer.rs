@@ -88,7 +88,7 @@ impl Draft {
     ) -> Result<Self> {
         let entropy = &*surroundings.entropy;
         let vault = Vault::new(serial, entropy)?;
-        let header = Header::new(new.label, serial, surroundings.clock.now());
+        let header = Header::new(new.label, serial, settings.home, surroundings.clock.now());
         let mut first = vec![header.put(0)?];
         for (user, pin) in
             [(UserType::SecurityOfficer, Some(new.so_pin)), (UserType::User, new.user_pin)]
