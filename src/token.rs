@@ -20,6 +20,7 @@
 
 #![forbid(unsafe_code)]
 
+mod authorization;
 mod check;
 mod credential;
 mod live;

@@ -4,7 +4,7 @@ use super::Module;
 use crate::error::{Error, Result};
 use crate::mechanism::RawMechanism;
 use crate::mechanism::digest::Digest;
-use crate::policy::{Action, Resource, authorize};
+use crate::policy::{Action, Resource};
 use crate::session::{Output, Room};
 use crate::types::{ObjectClass, ObjectHandle, SessionHandle};
 
@@ -52,7 +52,7 @@ impl Module {
         if object.class() != ObjectClass::SecretKey {
             return Err(Error::KeyHandleInvalid(key));
         }
-        authorize(principal, Action::DigestKey, Resource::Object(object))?;
+        session.token.authorize(principal, Action::DigestKey, Resource::Object(object))?;
         if !object.is_value_readable() {
             return Err(Error::KeyIndigestible);
         }

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::mechanism::{GENERATED_KEY_MAX, GENERATED_KEY_MIN, RawMechanism};
 use crate::object::KeyState;
 use crate::object::request::NewObject;
-use crate::policy::{Action, Principal, Resource, authorize};
+use crate::policy::{Action, Principal, Resource};
 use crate::secret::SecretBytes;
 use crate::session::{MacOperation, Operation, Output, Purpose, Room};
 use crate::types::{AttributeType, ObjectHandle, SessionHandle, Template};
@@ -77,7 +77,7 @@ impl Module {
             }
         };
         let key_type = object.key_type().ok_or(Error::KeyHandleInvalid(key))?;
-        authorize(principal, action, Resource::Object(object))?;
+        session.token.authorize(principal, action, Resource::Object(object))?;
         if !object.flag(usage) || object.lifecycle().state != KeyState::Enabled {
             return Err(Error::KeyFunctionNotPermitted);
         }
@@ -101,7 +101,7 @@ impl Module {
         // Logout and destruction first change what is asked here, then end the
         // operations they find: whichever comes second sees the other.
         let principal = session.principal();
-        authorize(principal, action, Resource::Object(object))?;
+        session.token.authorize(principal, action, Resource::Object(object))?;
         if !prepared.is_usable(principal) || self.objects.get(key.0).is_none() {
             return Err(Error::KeyHandleInvalid(key));
         }

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::mechanism::{IMPORTED_KEY_MAX, IMPORTED_KEY_MIN, digest};
 use crate::object::Object;
 use crate::object::request::{Changes, Contribution, NewObject};
-use crate::policy::{Action, Principal, Resource, authorize};
+use crate::policy::{Action, Principal, Resource};
 use crate::secret::SecretBytes;
 use crate::session::Session;
 use crate::token::Found;
@@ -167,7 +167,7 @@ impl Module {
         let mut state = slot.state.lock();
         // Logout destroys under this lock what needed the login: nobody makes more of
         // it behind its back.
-        authorize(session.principal(), action, Resource::Object(&object))?;
+        session.token.authorize(session.principal(), action, Resource::Object(&object))?;
         let object = ArcSwapOption::new(Some(Arc::new(PreparedKey::of_session(object))));
         if !state.sessions.contains(&handle) {
             return Err(Error::SessionHandleInvalid(handle));
@@ -281,7 +281,9 @@ impl Module {
             }
         };
         let object = opened.as_ref().ok_or_else(|| missing(handle))?.object();
-        authorize(principal, Action::DescribeKey, Resource::Object(object))
+        session
+            .token
+            .authorize(principal, Action::DescribeKey, Resource::Object(object))
             .map_err(|_| missing(handle))?;
         Ok(opened)
     }
@@ -331,7 +333,9 @@ impl Module {
             .iter()
             .map(|&number| {
                 if AttributeType::from_ck(number) == Some(AttributeType::Value) {
-                    authorize(principal, Action::ReadValue, Resource::Object(key.object()))
+                    session
+                        .token
+                        .authorize(principal, Action::ReadValue, Resource::Object(key.object()))
                         .map_err(|_| Error::AttributeSensitive(AttributeType::Value))?;
                 }
                 key.object().read(number)
@@ -377,7 +381,11 @@ impl Module {
                 })?
                 .ok_or(Error::ObjectHandleInvalid(object));
         }
-        authorize(principal, Action::UpdateAttributes, Resource::Object(key.object()))?;
+        session.token.authorize(
+            principal,
+            Action::UpdateAttributes,
+            Resource::Object(key.object()),
+        )?;
         let slot = self.slot_of(&session)?;
         // Under the lock, so that of two changes at once none is lost.
         let _state = slot.state.lock();
@@ -407,7 +415,7 @@ impl Module {
         let principal = session.principal();
         let key = self.object(&session, principal, object, Error::ObjectHandleInvalid)?;
         let key = key.as_ref().ok_or(Error::ObjectHandleInvalid(object))?;
-        authorize(principal, Action::CopyKey, Resource::Object(key.object()))?;
+        session.token.authorize(principal, Action::CopyKey, Resource::Object(key.object()))?;
         let security_officer = principal == Principal::SecurityOfficer;
         let changes = Changes::copy(key.object(), template, security_officer)?;
         let copy = changes.copied(key.object(), self.unique_id()?, self.surroundings.clock.now());
@@ -432,7 +440,7 @@ impl Module {
             self.forget_gone(&session, object, live.object().unique_id())?;
             return removed.ok_or(Error::ObjectHandleInvalid(object));
         }
-        authorize(principal, Action::DestroyKey, Resource::Object(key.object()))?;
+        session.token.authorize(principal, Action::DestroyKey, Resource::Object(key.object()))?;
         if !key.object().flag(AttributeType::Destroyable) {
             return Err(Error::ActionProhibited("CKA_DESTROYABLE is false"));
         }

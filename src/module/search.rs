@@ -9,7 +9,7 @@ use super::slots::Slot;
 use super::{Module, handle_table::Held};
 use crate::error::{Error, Result};
 use crate::object::query::Query;
-use crate::policy::{Action, Principal, Resource, authorize};
+use crate::policy::{Action, Resource};
 use crate::session::{Search, Session};
 use crate::token;
 use crate::types::{ObjectHandle, SessionHandle, Template};
@@ -94,7 +94,7 @@ impl Module {
             search.session_objects = page.last().copied();
             for handle in page {
                 let query = search.token_objects.query();
-                if self.session_object_matches(session.principal(), handle, query) {
+                if self.session_object_matches(session, handle, query) {
                     given.push(handle);
                     if given.len() == limit {
                         search.session_objects = Some(handle);
@@ -107,7 +107,7 @@ impl Module {
 
     fn session_object_matches(
         &self,
-        principal: Principal,
+        session: &Session,
         handle: ObjectHandle,
         query: &Query,
     ) -> bool {
@@ -117,7 +117,7 @@ impl Module {
         let Some(object) = entry.session_object() else { return false };
         object.load().as_ref().is_some_and(|key| {
             let resource = Resource::Object(key.object());
-            authorize(principal, Action::DescribeKey, resource).is_ok()
+            session.token.authorize(session.principal(), Action::DescribeKey, resource).is_ok()
                 && query.matches(key.object())
         })
     }

@@ -6,7 +6,7 @@ use super::set::{self, Set};
 use super::{Token, objects, rotation, sealed};
 use crate::error::{Error, Result};
 use crate::object::Object;
-use crate::policy::{Action, Resource, authorize};
+use crate::policy::{Action, Resource};
 use crate::store::{self, Flaw, Kind, Reader, Record, RecordId, Tag};
 use crate::types::AttributeType;
 use crate::vault::{SetHash, Vault};
@@ -130,7 +130,7 @@ impl Token {
     /// [`Error::UserNotLoggedIn`] without a login; the store could not be read.
     pub fn check(&self) -> Result<Report> {
         loop {
-            authorize(self.principal(), Action::CheckToken, Resource::Token)?;
+            self.authorize(self.principal(), Action::CheckToken, Resource::Token)?;
             let vault = self.access.load().vault.clone().ok_or(Error::UserNotLoggedIn)?;
             let mut report = Report::default();
             let mut is_listed = false;

@@ -4,7 +4,7 @@ use super::record::{CREDENTIAL, Header};
 use super::{Access, PinState, Settings, Token, record_id};
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
-use crate::policy::{Action, Principal, Resource, authorize};
+use crate::policy::{Action, Principal, Resource};
 use crate::secret::Pin;
 use crate::store::{Change, Record, RecordId};
 use crate::types::UserType;
@@ -138,7 +138,7 @@ impl Token {
     /// # Errors
     /// [`Error::UserNotLoggedIn`] unless the SO asks; [`Error::PinLenRange`].
     pub fn init_pin(&self, principal: Principal, pin: &Pin) -> Result<()> {
-        authorize(principal, Action::InitializePin, Resource::Token)?;
+        self.authorize(principal, Action::InitializePin, Resource::Token)?;
         self.require_writable()?;
         if !pin.has_valid_length() {
             return Err(Error::PinLenRange);

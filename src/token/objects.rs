@@ -5,7 +5,7 @@ use super::{LiveObject, Token, record_id};
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::object::{Object, codec};
-use crate::policy::{Action, Principal, Resource, authorize};
+use crate::policy::{Action, Principal, Resource};
 use crate::secret::SecretBytes;
 use crate::store::{Change, Changes, Kind, Reader, Record, RecordId, Sequence, Tag};
 use crate::types::{AttributeType, ObjectClass};
@@ -100,7 +100,7 @@ impl Token {
     ) -> Result<Arc<LiveObject>> {
         // First: nobody is logged in to a token that is gone, and that is not the news.
         self.refresh()?;
-        authorize(principal, action, Resource::Object(&object))?;
+        self.authorize(principal, action, Resource::Object(&object))?;
         self.require_writable()?;
         let (stamp, sequence, bound) = self.with_vault(principal, |vault| {
             let stamp = self.registry.lock().stamp();
@@ -129,7 +129,7 @@ impl Token {
         for &kind in visible_kinds(principal) {
             if let Some(live) = self.opened(principal, kind, &id)? {
                 let resource = Resource::Object(live.object());
-                let seen = authorize(principal, Action::DescribeKey, resource).is_ok();
+                let seen = self.authorize(principal, Action::DescribeKey, resource).is_ok();
                 return Ok(seen.then_some(live));
             }
         }
@@ -243,7 +243,7 @@ impl Token {
         change: &mut dyn FnMut(&LiveObject, Option<&Vault>) -> Result<Change>,
     ) -> Result<Option<()>> {
         self.refresh()?;
-        authorize(principal, action, Resource::Object(live.object()))?;
+        self.authorize(principal, action, Resource::Object(live.object()))?;
         self.require_writable()?;
         let id = record_id(live.object().unique_id())?;
         self.with_vault(principal, |vault| {
@@ -260,7 +260,7 @@ impl Token {
                     return Ok(Vec::new());
                 };
                 let present = open(&record, vault)?;
-                authorize(principal, action, Resource::Object(&present.object))?;
+                self.authorize(principal, action, Resource::Object(&present.object))?;
                 Ok(vec![change(&present, vault)?])
             })?;
             Ok((!gone).then_some(()))

@@ -4,7 +4,7 @@ use super::check::{Check, Damage, Finding, Report};
 use super::record::{CREDENTIAL, HEADER, MANIFEST, QUARANTINED, SET, to_vec};
 use super::{Token, objects, record_id, rotation, set};
 use crate::error::{Error, Result};
-use crate::policy::{Action, Principal, Resource, authorize};
+use crate::policy::{Action, Principal, Resource};
 use crate::store::{self, Change, Kind, Reader, Record, RecordId};
 use crate::vault::Vault;
 use minicbor::bytes::ByteVec;
@@ -54,7 +54,7 @@ impl Token {
     /// [`Error::UserNotLoggedIn`]; [`Error::TokenWriteProtected`]; or why it could not be
     /// stored.
     pub fn quarantine(&self) -> Result<Report> {
-        authorize(self.principal(), Action::Quarantine, Resource::Token)?;
+        self.authorize(self.principal(), Action::Quarantine, Resource::Token)?;
         self.require_writable()?;
         let report = self.check()?;
         if report.is_clean() {
@@ -162,7 +162,7 @@ impl Token {
     /// # Errors
     /// [`Error::UserNotLoggedIn`]; the store could not be read.
     pub fn quarantined(&self) -> Result<Vec<Quarantined>> {
-        authorize(self.principal(), Action::Quarantine, Resource::Token)?;
+        self.authorize(self.principal(), Action::Quarantine, Resource::Token)?;
         let mut found = Vec::new();
         store::for_each(&*self.store, QUARANTINED, &[], |record| {
             let id = record.id.as_str().to_owned();
@@ -189,7 +189,7 @@ impl Token {
     /// [`Error::UserNotLoggedIn`]; [`Error::TokenWriteProtected`]; or why it could not be
     /// stored.
     pub fn discard(&self, id: &str) -> Result<bool> {
-        authorize(self.principal(), Action::Quarantine, Resource::Token)?;
+        self.authorize(self.principal(), Action::Quarantine, Resource::Token)?;
         self.require_writable()?;
         let Some(id) = RecordId::new(id) else { return Ok(false) };
         let mut was_there = false;

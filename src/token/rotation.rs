@@ -13,7 +13,7 @@ use super::record::{
 };
 use super::{Access, Token, sealed, set, transport};
 use crate::error::{Error, Result};
-use crate::policy::{Action, Principal, Resource, authorize};
+use crate::policy::{Action, Principal, Resource};
 use crate::store::{Change, Cursor, Kind, Reader, Record};
 use crate::vault::Vault;
 use std::collections::HashSet;
@@ -109,7 +109,7 @@ impl Token {
     /// [`Error::RecordDamaged`] and [`Error::FunctionFailed`] when the records are not
     /// what was written; or why it could not be stored. Nothing has changed then.
     pub fn rotate_root_key(&self, principal: Principal) -> Result<u64> {
-        authorize(principal, Action::RotateRootKey, Resource::Token)?;
+        self.authorize(principal, Action::RotateRootKey, Resource::Token)?;
         self.require_writable()?;
         let objects = self.with_vault(principal, |old| {
             let old = old.ok_or(Error::UserNotLoggedIn)?;

@@ -11,7 +11,7 @@ use super::record::{PRIVATE, PUBLIC};
 use super::{LiveObject, Token};
 use crate::error::{Error, Result};
 use crate::object::query::Query;
-use crate::policy::{Action, Principal, Resource, authorize};
+use crate::policy::{Action, Principal, Resource};
 use crate::store::{Cursor, Kind, Record, RecordId};
 use crate::types::AttributeType;
 use crate::vault::Vault;
@@ -140,7 +140,7 @@ impl Token {
     fn find_named(&self, principal: Principal, query: &Query) -> Result<Vec<Found>> {
         let id = query.wanted(AttributeType::UniqueId).unwrap_or_default();
         let id = std::str::from_utf8(id).unwrap_or_default();
-        let live = self.get(principal, id)?.filter(|live| matches(principal, query, live));
+        let live = self.get(principal, id)?.filter(|live| self.matches(principal, query, live));
         Ok(live.map(Found::of).into_iter().collect())
     }
 
@@ -225,18 +225,18 @@ impl Token {
         let Ok(live) = known.map_or_else(|| open(record, vault).map(Arc::new), Ok) else {
             return Ok(is_indexed.then(unopened));
         };
-        match matches(principal, query, &live) {
+        match self.matches(principal, query, &live) {
             false if is_indexed => Err(Error::RecordDamaged(record.id.as_str().to_owned())),
             fits => Ok(fits.then(|| Found::of(live))),
         }
     }
-}
 
-/// Whether the object is what `query` asks for; who may not read its value
-/// cannot find it by that either.
-fn matches(principal: Principal, query: &Query, live: &LiveObject) -> bool {
-    let resource = Resource::Object(live.object());
-    query.matches(live.object())
-        && (query.wanted(AttributeType::Value).is_none()
-            || authorize(principal, Action::ReadValue, resource).is_ok())
+    /// Whether the object is what `query` asks for; who may not read its value
+    /// cannot find it by that either.
+    fn matches(&self, principal: Principal, query: &Query, live: &LiveObject) -> bool {
+        let resource = Resource::Object(live.object());
+        query.matches(live.object())
+            && (query.wanted(AttributeType::Value).is_none()
+                || self.authorize(principal, Action::ReadValue, resource).is_ok())
+    }
 }

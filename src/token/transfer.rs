@@ -8,7 +8,7 @@ use super::{
 use crate::entropy;
 use crate::error::{Error, Result};
 use crate::object::Object;
-use crate::policy::{Action, Principal, Resource, authorize};
+use crate::policy::{Action, Principal, Resource};
 use crate::store::{self, Change, Place};
 use crate::types::{SlotId, UserType};
 use crate::vault::Vault;
@@ -134,7 +134,7 @@ impl Token {
         principal: Principal,
         visit: &mut dyn FnMut(Result<&LiveObject>) -> Result<()>,
     ) -> Result<()> {
-        authorize(principal, Action::BackUp, Resource::Token)?;
+        self.authorize(principal, Action::BackUp, Resource::Token)?;
         self.with_vault(principal, |vault| {
             let vault = vault.ok_or(Error::UserNotLoggedIn)?;
             self.store.snapshot(&mut |reader| {
@@ -145,7 +145,7 @@ impl Token {
                             Ok(live) => live,
                             Err(damaged) => return visit(Err(damaged)),
                         };
-                        authorize(principal, Action::BackUp, Resource::Object(live.object()))?;
+                        self.authorize(principal, Action::BackUp, Resource::Object(live.object()))?;
                         visit(Ok(&live))
                     })?;
                 }
@@ -160,7 +160,7 @@ impl Token {
     /// [`Error::UserNotLoggedIn`] unless the owner asks;
     /// [`Error::TokenWriteProtected`].
     pub fn sealed(&self, principal: Principal) -> Result<Sealed> {
-        authorize(principal, Action::Restore, Resource::Token)?;
+        self.authorize(principal, Action::Restore, Resource::Token)?;
         self.require_writable()?;
         let vault = self.vault_of(principal)?.ok_or(Error::UserNotLoggedIn)?;
         Ok(Sealed::new(vault, &self.surroundings))

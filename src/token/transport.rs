@@ -5,7 +5,7 @@ use super::record::{TRANSPORT, to_vec};
 use super::{Token, record_id, rotation};
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
-use crate::policy::{Action, Principal, Resource, authorize};
+use crate::policy::{Action, Principal, Resource};
 use crate::store::{Change, Record};
 use crate::vault::{Place, PrivateKey, PublicKey, Vault};
 use minicbor::bytes::ByteVec;
@@ -88,7 +88,7 @@ impl Token {
     /// # Errors
     /// [`Error::UserNotLoggedIn`], [`Error::RecordDamaged`].
     pub fn transport_private(&self, principal: Principal) -> Result<Option<PrivateKey>> {
-        authorize(principal, Action::ReceiveBackup, Resource::Token)?;
+        self.authorize(principal, Action::ReceiveBackup, Resource::Token)?;
         let id = record_id(ID)?;
         self.with_vault(principal, |vault| {
             let vault = vault.ok_or(Error::UserNotLoggedIn)?;
