@@ -23,7 +23,7 @@ help: ## list these commands
 demo: toolchain deps ## show the main job with a real client, in a few minutes
 	@examples/demo.sh
 
-test: toolchain-lints deps lint ## run every check and every test
+test: toolchain-lints deps python lint ## run every check and every test
 	$(if $(OPTIMISED),cargo test --locked --release $(OPTIMISED))
 	cargo test --locked --no-fail-fast
 
@@ -65,7 +65,9 @@ deny: ## check the dependencies against known advisories (needs cargo-deny and t
 clean: ## remove what was built
 	cargo clean
 
-.PHONY: toolchain toolchain-lints
+.PHONY: python toolchain toolchain-lints
+python:
+	@.ci/python
 toolchain:
 	@.ci/toolchain
 toolchain-lints:

@@ -14,6 +14,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+#[allow(unused_imports, reason = "a harness need not use both")]
 pub use paths::{signet_module, softhsm2_module};
 
 /// Seconds after which a program that still runs is taken to hang.
@@ -135,7 +136,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    fn of(line: String, command: &mut Command) -> Self {
+    pub fn of(line: String, command: &mut Command) -> Self {
         let Output { status, stdout, stderr } = command
             .output()
             .unwrap_or_else(|error| panic!("{line}: {error} (is coreutils' timeout missing?)"));
