@@ -56,6 +56,8 @@ pub enum Error {
     FunctionNotSupported,
     /// Memory could not be had.
     HostMemory,
+    /// An ARN that refers to no principal; what was given.
+    InvalidArn(String),
     /// The key's attributes or policy forbid this use.
     KeyFunctionNotPermitted,
     /// No such key (anymore), or not visible to this session.
@@ -64,6 +66,10 @@ pub enum Error {
     KeyIndigestible,
     /// The key's type does not go with the mechanism.
     KeyTypeInconsistent,
+    /// More of something than there may be: what, and how many.
+    LimitExceeded(String),
+    /// A policy that says nothing, or something else than it means: where, and why.
+    MalformedPolicy(String),
     /// The mechanism is unknown, of another kind, or not allowed for this key.
     MechanismInvalid(Ulong),
     /// The mechanism's parameter is missing, of a wrong size or out of range.
@@ -171,6 +177,8 @@ pub enum Error {
     UserPinNotInitialized,
     /// No such type of user.
     UserTypeInvalid,
+    /// A value outside what its kind may hold: which, and the constraint.
+    ValidationFailed(String),
 }
 
 impl Error {
@@ -225,10 +233,14 @@ impl fmt::Display for Error {
             Self::FunctionNotParallel => f.write_str("no function runs in parallel"),
             Self::FunctionNotSupported => f.write_str("this function is not offered"),
             Self::HostMemory => f.write_str("out of memory"),
+            Self::InvalidArn(arn) => write!(f, "ARN does not refer to a valid principal: {arn}"),
             Self::KeyFunctionNotPermitted => f.write_str("the key may not be used for this"),
             Self::KeyHandleInvalid(handle) => write!(f, "no key has the handle {handle}"),
             Self::KeyIndigestible => f.write_str("the key's value may not be digested"),
             Self::KeyTypeInconsistent => f.write_str("the key's type does not suit the mechanism"),
+            Self::LimitExceeded(what)
+            | Self::MalformedPolicy(what)
+            | Self::ValidationFailed(what) => f.write_str(what),
             Self::MechanismInvalid(number) => {
                 write!(f, "mechanism {number:#x} cannot be used for this")
             }

@@ -7,7 +7,10 @@ use cryptoki_sys::*;
 pub const fn of(error: &Error) -> CK_RV {
     match error {
         Error::ActionProhibited(_) | Error::CredentialOutdated(_) => CKR_ACTION_PROHIBITED,
-        Error::ArgumentsBad(_) => CKR_ARGUMENTS_BAD,
+        Error::ArgumentsBad(_)
+        | Error::InvalidArn(_)
+        | Error::MalformedPolicy(_)
+        | Error::ValidationFailed(_) => CKR_ARGUMENTS_BAD,
         Error::AttributeReadOnly(_) => CKR_ATTRIBUTE_READ_ONLY,
         Error::AttributeSensitive(_) => CKR_ATTRIBUTE_SENSITIVE,
         Error::AttributeTypeInvalid(_) => CKR_ATTRIBUTE_TYPE_INVALID,
@@ -19,6 +22,7 @@ pub const fn of(error: &Error) -> CK_RV {
         Error::BackupRefused { .. }
         | Error::Configuration(_)
         | Error::FunctionFailed(_)
+        | Error::LimitExceeded(_)
         | Error::RootKeyReplaced
         | Error::UniqueIdTaken { .. } => CKR_FUNCTION_FAILED,
         Error::FunctionNotParallel => CKR_FUNCTION_NOT_PARALLEL,
@@ -100,6 +104,10 @@ mod tests {
         for (error, value) in [
             (Error::Configuration(reason()), CKR_FUNCTION_FAILED),
             (Error::FunctionFailed(reason()), CKR_FUNCTION_FAILED),
+            (Error::LimitExceeded(reason()), CKR_FUNCTION_FAILED),
+            (Error::InvalidArn(reason()), CKR_ARGUMENTS_BAD),
+            (Error::MalformedPolicy(reason()), CKR_ARGUMENTS_BAD),
+            (Error::ValidationFailed(reason()), CKR_ARGUMENTS_BAD),
             (Error::ModuleFailed, CKR_GENERAL_ERROR),
             (Error::Panicked, CKR_GENERAL_ERROR),
             (Error::EntropyUnavailable, CKR_DEVICE_ERROR),
