@@ -366,7 +366,7 @@ fn foreign_entries_stay_untouched_and_leftovers_are_cleaned() {
 fn what_is_copied_in_moved_and_removed_by_hand_is_seen_at_once() {
     let (directory, token) = token();
     let early = place(&directory.path().join("later"));
-    assert_eq!(early.slots().unwrap(), []);
+    assert_eq!(early.slots().unwrap(), [0_u64; 0]);
     place(&directory.path().join("later")).create(1, vec![]).unwrap();
     assert_eq!(early.slots().unwrap(), [1]);
     let place = place(directory.path());
