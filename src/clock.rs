@@ -93,6 +93,16 @@ fn civil(days: i128) -> (i128, i128, i128) {
     (year, month, day)
 }
 
+/// How many days after 1970-01-01 this day of the Gregorian calendar comes; `None` if
+/// there is no such day.
+#[must_use]
+pub fn days_to(year: i128, month: i128, day: i128) -> Option<i128> {
+    const FROM_YEAR_0: i128 = 719_528;
+    // Leap years and short months put this off by a few days.
+    let guess = year * 146_097 / 400 - FROM_YEAR_0 + (month - 1) * 153 / 5 + day - 1;
+    (guess - 4..=guess + 4).find(|days| civil(*days) == (year, month, day))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,9 +147,21 @@ mod tests {
             let next_year = (year, month, day) == (last_year + 1, 1, 1) && last_month == 12;
             assert!(next_day || next_month || next_year, "{previous:?} then {year}-{month}-{day}");
             assert!(day <= 31 && (1..=12).contains(&month));
+            assert_eq!(days_to(year, month, day), Some(days));
             previous = (year, month, day);
         }
         assert_eq!(previous, (2369, 12, 31));
+    }
+
+    #[test]
+    fn a_day_that_is_not_in_the_calendar_is_none() {
+        for (year, month, day) in
+            [(2026, 2, 29), (2100, 2, 29), (2026, 4, 31), (2026, 0, 1), (2026, 13, 1), (2026, 1, 0)]
+        {
+            assert_eq!(days_to(year, month, day), None, "{year}-{month}-{day}");
+        }
+        assert_eq!(days_to(2026, 1, 1), Some(20_454));
+        assert_eq!(days_to(0, 3, 1), Some(-719_468));
     }
 
     #[test]
