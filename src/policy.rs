@@ -5,5 +5,5 @@
 mod action;
 mod standard;
 
-pub use action::Action;
+pub use action::{Action, Concern};
 pub use standard::{Principal, Resource, authorize};
