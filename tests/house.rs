@@ -47,7 +47,11 @@ const TABLE: &[Row] = &[
         // Its SQL reads what other software has stored.
         crates: &["aes", "cbc", "nix", "rusqlite", "sha2", "zeroize"],
     },
-    Row { module: "policy", modules: &["object"], crates: &[] },
+    Row {
+        module: "policy",
+        modules: &["clock", "object"],
+        crates: &["base64ct", "serde", "serde_json"],
+    },
     Row {
         module: "store",
         modules: &[],

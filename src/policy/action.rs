@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What an action is done to, and so who decides.
+/// What an action is done to, and so who decides: see [`super::Request`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Concern {
     /// Nothing that is there already: `Resource` is `*`, identity policies decide.
@@ -111,7 +111,7 @@ actions! {
     CreateGrant = "kms:CreateGrant" on Key,
     /// The key's grants are listed.
     ListGrants = "kms:ListGrants" on Key,
-    /// A grant is given back.
+    /// A grant is given back: see [`super::Request::to_retire`].
     RetireGrant = "kms:RetireGrant" on Key,
     /// A grant is taken back.
     RevokeGrant = "kms:RevokeGrant" on Key,

@@ -1,0 +1,190 @@
+//! What a request brings along: condition keys and their values.
+
+use super::caller::{Caller, CallerKind};
+use super::date::Moment;
+use super::decision::Until;
+use crate::clock::Timestamp;
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+/// The time as text and as seconds.
+pub(super) const CURRENT_TIME: &str = "aws:currenttime";
+pub(super) const EPOCH_TIME: &str = "aws:epochtime";
+
+/// An alias may be moved any time, which a key policy must not depend on.
+const RESOURCE_ALIASES: &str = "kms:resourcealiases";
+
+/// Keys whose values belong to the caller or the KMS key and stay as they are
+/// until one of them is changed. All others may differ from call to call.
+const LASTING: &[&str] = &[
+    "aws:principalaccount",
+    "aws:principalarn",
+    "aws:principaltype",
+    "aws:requestedregion",
+    "aws:userid",
+    "aws:username",
+    "kms:calleraccount",
+    "kms:customermasterkeyspec",
+    "kms:customermasterkeyusage",
+    "kms:keyorigin",
+    "kms:keyspec",
+    "kms:keyusage",
+    "kms:multiregion",
+    "kms:multiregionkeytype",
+    RESOURCE_ALIASES,
+];
+
+/// The same, with the name of a tag behind them.
+const LASTING_TAGS: &[&str] = &["aws:principaltag/", "aws:resourcetag/"];
+
+/// What a request brings along. Keys do not tell cases apart, values do. A key
+/// without a value is absent.
+///
+/// What a key makes true stays true until a fact changes, until a moment, or for
+/// this call only ([`Until`]): `aws:CurrentTime` and `aws:EpochTime` pass, what
+/// belongs to the caller or the KMS key (`aws:username`, `kms:KeySpec`,
+/// `aws:ResourceTag/…`) lasts, everything else (`aws:SourceIp`,
+/// `kms:RequestAlias`) is of this call, whether present or absent.
+#[derive(Debug, Clone)]
+pub struct Context {
+    now: Moment,
+    values: BTreeMap<String, Vec<String>>,
+    settled: bool,
+}
+
+impl Context {
+    /// What every request has: who calls, and when (in whole seconds).
+    #[must_use]
+    pub fn new(caller: &Caller, now: SystemTime) -> Self {
+        let now = Moment::second_of(now);
+        let mut context = Self { now, values: BTreeMap::new(), settled: false };
+        context.set("aws:CurrentTime", [Timestamp(now.time()).to_string()]);
+        context.set("aws:EpochTime", [now.seconds().to_string()]);
+        context.set("aws:PrincipalAccount", [&*caller.account]);
+        context.set("kms:CallerAccount", [&*caller.account]);
+        context.set("aws:userid", [caller.user_id()]);
+        for (tag, value) in &caller.tags {
+            context.set(&format!("aws:PrincipalTag/{tag}"), [&**value]);
+        }
+        match &caller.kind {
+            CallerKind::Root => {
+                context.set("aws:PrincipalType", ["Account"]);
+                context.set("aws:PrincipalArn", [caller.arn()]);
+            }
+            CallerKind::User => {
+                context.set("aws:PrincipalType", ["User"]);
+                context.set("aws:PrincipalArn", [caller.arn()]);
+                context.set("aws:username", [&*caller.name]);
+            }
+            CallerKind::AssumedRole { .. } => {
+                context.set("aws:PrincipalType", ["AssumedRole"]);
+                context.set("aws:PrincipalArn", caller.role_arn());
+            }
+        }
+        context
+    }
+
+    /// Sets the values of a key: texts, `true` or `false`, numbers in decimal, times
+    /// as ISO 8601 or seconds, binary as base64. None removes it.
+    pub fn set<V: Into<String>>(&mut self, key: &str, values: impl IntoIterator<Item = V>) {
+        let values: Vec<_> = values.into_iter().map(Into::into).collect();
+        self.values.insert(key.to_lowercase(), values);
+    }
+
+    /// As [`Self::set`], for a chain.
+    #[must_use]
+    pub fn with<V: Into<String>>(mut self, key: &str, values: impl IntoIterator<Item = V>) -> Self {
+        self.set(key, values);
+        self
+    }
+
+    /// Says that all calls which the decision is asked for look like this one, but
+    /// for the time: at a door that has no source addresses and the like.
+    #[must_use]
+    pub const fn settled(mut self) -> Self {
+        self.settled = true;
+        self
+    }
+
+    /// The values under this key, without regard to case.
+    #[must_use]
+    pub fn values(&self, key: &str) -> &[String] {
+        self.values.get(&key.to_lowercase()).map_or(&[], Vec::as_slice)
+    }
+
+    /// When the request was made.
+    pub(super) const fn now(&self) -> Moment {
+        self.now
+    }
+}
+
+/// What the conditions of a document may see of a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Facts<'a> {
+    context: &'a Context,
+    sees_aliases: bool,
+}
+
+impl<'a> Facts<'a> {
+    /// For a policy of a principal.
+    pub const fn of(context: &'a Context) -> Self {
+        Self { context, sees_aliases: true }
+    }
+
+    /// For a policy of a key, which does not see the key's aliases.
+    pub const fn without_aliases(context: &'a Context) -> Self {
+        Self { context, sees_aliases: false }
+    }
+
+    /// When the request was made.
+    pub const fn now(&self) -> Moment {
+        self.context.now()
+    }
+
+    /// What the request has under a key in lower case.
+    pub fn look_up(&self, key: &str) -> Found<'a> {
+        if key == RESOURCE_ALIASES && !self.sees_aliases {
+            return Found { values: &[], lasts: Lasts::Always };
+        }
+        let values = self.context.values.get(key).map_or(&[][..], Vec::as_slice);
+        let lasting = self.context.settled
+            || LASTING.contains(&key)
+            || LASTING_TAGS.iter().any(|prefix| key.starts_with(prefix));
+        let lasts = match key {
+            CURRENT_TIME | EPOCH_TIME => Lasts::Passes,
+            _ if lasting => Lasts::Always,
+            _ => Lasts::ThisCall,
+        };
+        Found { values, lasts }
+    }
+}
+
+/// The values of a key.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found<'a> {
+    /// In no particular order.
+    pub values: &'a [String],
+    /// How long they stay these.
+    pub lasts: Lasts,
+}
+
+/// How long a key's values stay the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lasts {
+    /// Until the caller or the KMS key is changed.
+    Always,
+    /// It is the time.
+    Passes,
+    /// For this call.
+    ThisCall,
+}
+
+impl Found<'_> {
+    /// How long something stays true that looks at these values as text.
+    pub const fn until(&self) -> Until {
+        match self.lasts {
+            Lasts::Always => Until::Changed,
+            Lasts::Passes | Lasts::ThisCall => Until::ThisCall,
+        }
+    }
+}
