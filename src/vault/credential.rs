@@ -74,6 +74,9 @@ pub struct PinLock {
     sealed: ByteVec,
     #[n(3)]
     public: ByteVec,
+    /// The PIN has a colon in it. Absent where that was not noted.
+    #[n(4)]
+    colon: Option<bool>,
 }
 
 /// What a PIN has opened.
@@ -106,7 +109,13 @@ impl PinLock {
         let context = context(b"signet credential v2\0", serial, name, &public);
         let sealed = seal(&wrapping.0, &context, key.expose(), entropy)?;
         let (salt, sealed) = (salt.to_vec().into(), sealed.into());
-        Ok(Self { parameters, salt, sealed, public: public.into() })
+        Ok(Self { parameters, salt, sealed, public: public.into(), colon: None })
+    }
+
+    /// The same, noting for all to read that the PIN has a colon in it.
+    #[must_use]
+    pub fn noting_a_colon(self) -> Self {
+        Self { colon: Some(true), ..self }
     }
 
     /// The body of a credential that opens `vault`, to be stored at `place`.
@@ -154,6 +163,12 @@ impl Credential {
     #[must_use]
     pub const fn is_outdated(&self) -> bool {
         matches!(self.0, Format::First(_))
+    }
+
+    /// Whether it was noted that the PIN has a colon in it; nobody has checked that.
+    #[must_use]
+    pub fn has_colon(&self) -> bool {
+        matches!(&self.0, Format::Second(Second { lock: PinLock { colon: Some(true), .. }, .. }))
     }
 
     /// Derives the key that opens this from a PIN, right or wrong: the slow part,
