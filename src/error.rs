@@ -46,6 +46,10 @@ pub enum Error {
     CryptokiNotInitialized,
     /// More data in one call than the module takes.
     DataLenRange,
+    /// A user, a role, an access key, or something of theirs is there already: what.
+    EntityExists(String),
+    /// There is no such user, role or access key, or nothing of theirs: what.
+    EntityUnknown(String),
     /// The operating system gave no random bytes.
     EntropyUnavailable,
     /// The operation failed for the stated reason.
@@ -171,6 +175,8 @@ pub enum Error {
     UserAlreadyLoggedIn,
     /// Another user is logged in.
     UserAnotherAlreadyLoggedIn,
+    /// The user of this name may not log in until the owner enables it again.
+    UserDisabled(String),
     /// A login is needed.
     UserNotLoggedIn,
     /// The user's PIN has not been set yet.
@@ -217,7 +223,7 @@ impl fmt::Display for Error {
                 let user = match &**name {
                     "so" => "the security officer",
                     "user" => "the user",
-                    other => other,
+                    other => other.strip_prefix("user/").unwrap_or(other),
                 };
                 write!(
                     f,
@@ -228,6 +234,8 @@ impl fmt::Display for Error {
             Self::CryptokiAlreadyInitialized => f.write_str("the module is initialised already"),
             Self::CryptokiNotInitialized => f.write_str("the module is not initialised"),
             Self::DataLenRange => f.write_str("too much data for one call"),
+            Self::EntityExists(what) => write!(f, "{what} is there already"),
+            Self::EntityUnknown(what) => write!(f, "there is no {what}"),
             Self::EntropyUnavailable => f.write_str("the operating system gave no random bytes"),
             Self::FunctionFailed(why) => f.write_str(why),
             Self::FunctionNotParallel => f.write_str("no function runs in parallel"),
@@ -306,6 +314,7 @@ impl fmt::Display for Error {
             }
             Self::UserAlreadyLoggedIn => f.write_str("this user is logged in already"),
             Self::UserAnotherAlreadyLoggedIn => f.write_str("another user is logged in"),
+            Self::UserDisabled(name) => write!(f, "user {name} is disabled"),
             Self::UserNotLoggedIn => f.write_str("a login is needed"),
             Self::UserPinNotInitialized => f.write_str("the user PIN has not been set"),
             Self::UserTypeInvalid => f.write_str("there is no such type of user"),

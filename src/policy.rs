@@ -42,4 +42,4 @@ pub use document::{Document, DocumentKind, default_key_policy};
 pub use evaluation::{KeyFacts, Request, RoleFacts};
 pub use grant::{Grant, GrantOperation, GrantTerms};
 pub use principal::PrincipalName;
-pub use standard::{Principal, Resource, authorize};
+pub use standard::{LoginNumber, Principal, Resource, authorize};

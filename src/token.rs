@@ -6,7 +6,7 @@
 //! | Kind | Id | Body |
 //! |---|---|---|
 //! | `HEADER` | `token` | label, serial, date: readable by all |
-//! | `CREDENTIAL` | `so`, `user` | what that PIN opens: in the end the root key |
+//! | `CREDENTIAL` | `so`, `user`, `user/<name>` | what that PIN opens: in the end the root key |
 //! | `SET` | `records` | sealed hash over (kind, id, version) of all bound records; which manifest |
 //! | `PRIVATE` | unique id | an object, sealed |
 //! | `PUBLIC` | unique id | an object, its attributes readable by all |
@@ -20,26 +20,38 @@
 
 #![forbid(unsafe_code)]
 
+mod access_keys;
 mod authorization;
 mod check;
 mod credential;
+mod entity;
 mod live;
+mod login;
 mod manifest;
+mod name;
 mod objects;
 mod quarantine;
 mod record;
+mod roles;
 mod rotation;
 mod sealed;
 mod search;
 mod set;
 mod transfer;
 mod transport;
+mod users;
 
+pub use access_keys::{ACCESS_KEYS_MAX, AccessKey, KeyOwner};
 pub use check::{Damage, Finding, Report};
+pub use credential::Holder;
+pub use entity::{Entity, Identity, POLICIES_MAX, POLICY_NAME_MAX, TAGS_MAX};
 pub use live::LiveObject;
+pub use name::Name;
 pub use quarantine::Quarantined;
+pub use roles::{Role, SESSION_SECONDS};
 pub use search::{Found, Search};
 pub use transfer::{Draft, Restored, Sealed};
+pub use users::User;
 
 use crate::clock::Clock;
 use crate::entropy::Entropy;
@@ -52,7 +64,7 @@ use crate::vault::{PinParameters, PrivateKey, Vault};
 use arc_swap::ArcSwap;
 use live::Registry;
 use parking_lot::{Mutex, RwLock};
-use record::{HEADER, Header};
+use record::{HEADER, Header, USER};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -163,16 +175,26 @@ pub struct Info {
 #[derive(Clone)]
 struct Access {
     principal: Principal,
+    /// Whose PIN it was.
+    holder: Option<Holder>,
     vault: Option<Arc<Vault>>,
     /// What opens the root key that follows the present one.
     key: Option<Arc<PrivateKey>>,
     /// What does so once the change of the own PIN that is under way is stored.
     coming: Option<Arc<PrivateKey>>,
+    /// The named user as of the last look at the token.
+    user: Option<Arc<User>>,
 }
 
 impl Access {
-    const PUBLIC: Self =
-        Self { principal: Principal::Public, vault: None, key: None, coming: None };
+    const PUBLIC: Self = Self {
+        principal: Principal::Public,
+        holder: None,
+        vault: None,
+        key: None,
+        coming: None,
+        user: None,
+    };
 }
 
 /// A token that has been initialised.
@@ -185,6 +207,8 @@ pub struct Token {
     access: ArcSwap<Access>,
     /// Held during login and logout.
     login: Mutex<()>,
+    /// How many named users have logged in here.
+    logins: AtomicU64,
     registry: Mutex<Registry>,
     /// The generation that the registry is right for: see [`Token::refresh`].
     seen_incarnation: AtomicU64,
@@ -246,6 +270,7 @@ impl Token {
             header: RwLock::new(Arc::new(header)),
             access: ArcSwap::from_pointee(Access::PUBLIC),
             login: Mutex::new(()),
+            logins: AtomicU64::new(0),
             registry: Mutex::new(Registry::new(sequence)),
             seen_incarnation: AtomicU64::new(generation.incarnation),
             seen_count: AtomicU64::new(settled),
@@ -402,11 +427,15 @@ impl Token {
         } else {
             None
         };
+        if live::touches(&changes, USER) {
+            registry.doubt_login();
+        }
         registry.apply(&changes);
         if let Some(header) = header {
             *self.header.write() = Arc::new(header);
         }
         self.follow(&mut registry)?;
+        self.check_login(&mut registry)?;
         if now.is_settled() {
             self.seen_incarnation.store(now.incarnation, Ordering::Relaxed);
             self.seen_count.store(now.count, Ordering::Release);

@@ -6,7 +6,9 @@ use cryptoki_sys::*;
 /// The return value for an error. No wildcard: a new variant must be decided.
 pub const fn of(error: &Error) -> CK_RV {
     match error {
-        Error::ActionProhibited(_) | Error::CredentialOutdated(_) => CKR_ACTION_PROHIBITED,
+        Error::ActionProhibited(_) | Error::CredentialOutdated(_) | Error::UserDisabled(_) => {
+            CKR_ACTION_PROHIBITED
+        }
         Error::ArgumentsBad(_)
         | Error::InvalidArn(_)
         | Error::MalformedPolicy(_)
@@ -21,6 +23,8 @@ pub const fn of(error: &Error) -> CK_RV {
         Error::DataLenRange => CKR_DATA_LEN_RANGE,
         Error::BackupRefused { .. }
         | Error::Configuration(_)
+        | Error::EntityExists(_)
+        | Error::EntityUnknown(_)
         | Error::FunctionFailed(_)
         | Error::LimitExceeded(_)
         | Error::RootKeyReplaced

@@ -52,8 +52,8 @@ pub unsafe fn info(
     let state = match (info.principal, info.read_write) {
         (Principal::Public, false) => CKS_RO_PUBLIC_SESSION,
         (Principal::Public, true) => CKS_RW_PUBLIC_SESSION,
-        (Principal::Owner, false) => CKS_RO_USER_FUNCTIONS,
-        (Principal::Owner, true) => CKS_RW_USER_FUNCTIONS,
+        (Principal::Owner | Principal::Named(_), false) => CKS_RO_USER_FUNCTIONS,
+        (Principal::Owner | Principal::Named(_), true) => CKS_RW_USER_FUNCTIONS,
         (Principal::SecurityOfficer, _) => CKS_RW_SO_FUNCTIONS,
     };
     let info = CK_SESSION_INFO {

@@ -8,7 +8,7 @@ use crate::policy::Principal;
 use crate::secret::Pin;
 use crate::session::{Cancel, MacOperation, Session};
 use crate::store::Presence;
-use crate::token::Token;
+use crate::token::{Holder, Token};
 use crate::types::{SessionHandle, SlotId, UserType};
 use std::sync::Arc;
 use std::time::Duration;
@@ -152,6 +152,21 @@ impl Module {
     /// As for [`Token::login`]; [`Error::SessionReadOnlyExists`] for the SO
     /// while a read-only session is open.
     pub fn login(&self, handle: SessionHandle, user: UserType, pin: &Pin) -> Result<()> {
+        self.login_user(handle, user, "", pin)
+    }
+
+    /// Logs in whoever has this name (`C_LoginUser`); without one it is
+    /// [`Module::login`].
+    ///
+    /// # Errors
+    /// As for [`Module::login`] and [`Token::login_user`].
+    pub fn login_user(
+        &self,
+        handle: SessionHandle,
+        user: UserType,
+        name: &str,
+        pin: &Pin,
+    ) -> Result<()> {
         let session = self.session(handle)?;
         let slot = self.slot_of(&session)?;
         let may_stay = |state: &SlotState| {
@@ -172,7 +187,7 @@ impl Module {
                 self.forget_login(&mut state);
             }
         }
-        session.token.login(user, pin)?;
+        session.token.login_user(user, name, pin)?;
         // Checking the PIN took long; a read-only session may have come meanwhile,
         // or this session, the last one, may be gone.
         let mut state = slot.state.lock();
@@ -250,7 +265,7 @@ impl Module {
         session.token.init_pin(session.principal(), pin)
     }
 
-    /// Changes the PIN of whoever is logged in, or the user's when nobody is
+    /// Changes the PIN of whoever is logged in, or the owner's when nobody is
     /// (`C_SetPIN`).
     ///
     /// # Errors
@@ -260,11 +275,8 @@ impl Module {
         if !session.read_write {
             return Err(Error::SessionReadOnly);
         }
-        let user = match session.principal() {
-            Principal::SecurityOfficer => UserType::SecurityOfficer,
-            Principal::Owner | Principal::Public => UserType::User,
-        };
-        session.token.set_pin(user, old, new)
+        let holder = session.token.holder().unwrap_or(Holder::Standard(UserType::User));
+        session.token.set_pin(holder, old, new)
     }
 }
 

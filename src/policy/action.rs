@@ -153,6 +153,9 @@ actions! {
     CheckToken = "signet:CheckToken" on Account,
     /// Damaged records are set aside, listed and discarded: `signet token quarantine`.
     Quarantine = "signet:Quarantine" on Account,
+    /// Users, roles and access keys are made, changed and removed: `signet user`,
+    /// `signet role`.
+    ManageIdentities = "signet:ManageIdentities" on Account,
     /// `signet token rotate-root-key`.
     RotateRootKey = "signet:RotateRootKey" on Account,
 }

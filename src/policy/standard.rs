@@ -1,5 +1,5 @@
 //! The standard's own rules, under every policy: the public sees what is public,
-//! the security officer administers, the owner uses.
+//! the security officer administers, the owner uses, and so does a named user.
 
 use super::Action;
 use crate::error::{Error, Result};
@@ -15,7 +15,13 @@ pub enum Principal {
     SecurityOfficer,
     /// `CKU_USER`: the token's owner.
     Owner,
+    /// A named user. Who that is, the token knows for as long as the login lasts.
+    Named(LoginNumber),
 }
+
+/// Tells a login of a named user from every other that a token has seen in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LoginNumber(pub u64);
 
 /// What is asked about.
 #[derive(Debug, Clone, Copy)]
@@ -30,14 +36,19 @@ pub enum Resource<'a> {
 /// on the arguments alone.
 ///
 /// # Errors
-/// [`Error::UserNotLoggedIn`] when another login would be needed.
+/// [`Error::UserNotLoggedIn`] when another login would be needed;
+/// [`Error::ActionProhibited`] for a named user who asks for what is the owner's.
 pub fn authorize(principal: Principal, action: Action, resource: Resource<'_>) -> Result<()> {
     let allowed = match (principal, resource) {
         (Principal::Owner, _) => !matches!(action, Action::InitializePin),
+        (Principal::Named(_), Resource::Object(_)) => true,
+        (Principal::Named(_), Resource::Token) if action != Action::InitializePin => {
+            return Err(Error::ActionProhibited("only the token's owner may do this"));
+        }
         (Principal::SecurityOfficer, Resource::Token) => {
             matches!(action, Action::InitializePin | Action::CheckToken | Action::Quarantine)
         }
-        (Principal::Public, Resource::Token) => false,
+        (Principal::Named(_) | Principal::Public, Resource::Token) => false,
         (Principal::SecurityOfficer | Principal::Public, Resource::Object(object)) => {
             !object.is_private() && public_may(principal, action, object)
         }
@@ -89,17 +100,20 @@ mod tests {
     #[test]
     fn who_may_do_what_with_a_key() {
         use Action::{DescribeKey, DestroyKey, GenerateMac, UpdateAttributes};
-        use Principal::{Owner, Public, SecurityOfficer};
+        use Principal::{Named, Owner, Public, SecurityOfficer};
+        let named = Named(LoginNumber(1));
         // (token, private): which actions each principal is allowed
         let all: &[Action] = &[DescribeKey, GenerateMac, UpdateAttributes, DestroyKey];
         let table: &[((u8, u8), Principal, &[Action])] = &[
             ((1, 1), Owner, all),
+            ((1, 1), named, all),
             ((1, 1), SecurityOfficer, &[]),
             ((1, 1), Public, &[]),
             ((1, 0), Owner, all),
             ((1, 0), SecurityOfficer, &[DescribeKey, UpdateAttributes]),
             ((1, 0), Public, &[DescribeKey]),
             ((0, 1), Owner, all),
+            ((0, 1), named, all),
             ((0, 1), Public, &[]),
             ((0, 0), Owner, all),
             ((0, 0), SecurityOfficer, all),
@@ -123,6 +137,7 @@ mod tests {
         for (principal, expected) in [
             (Principal::Public, false),
             (Principal::SecurityOfficer, false),
+            (Principal::Named(LoginNumber(1)), false),
             (Principal::Owner, true),
         ] {
             let answer = authorize(principal, Action::RotateRootKey, Resource::Token);
@@ -135,6 +150,7 @@ mod tests {
         for (principal, expected) in [
             (Principal::Public, false),
             (Principal::SecurityOfficer, true),
+            (Principal::Named(LoginNumber(1)), false),
             (Principal::Owner, false),
         ] {
             let answer = authorize(principal, Action::InitializePin, Resource::Token);

@@ -98,6 +98,8 @@ pub(super) struct Registry {
     sequence: Sequence,
     /// Logins, logouts and new root keys so far.
     logins: u64,
+    /// Users were changed, and nobody has looked yet whether the present login goes on.
+    login_in_doubt: bool,
     objects: HashMap<(Kind, RecordId), Weak<LiveObject>>,
     /// Dead entries are swept when there are more entries than this.
     sweep_at: usize,
@@ -107,7 +109,13 @@ impl Registry {
     const SWEEP_MIN: usize = 1024;
 
     pub fn new(sequence: Sequence) -> Self {
-        Self { sequence, logins: 0, objects: HashMap::new(), sweep_at: Self::SWEEP_MIN }
+        Self {
+            sequence,
+            logins: 0,
+            login_in_doubt: false,
+            objects: HashMap::new(),
+            sweep_at: Self::SWEEP_MIN,
+        }
     }
 
     pub const fn sequence(&self) -> Sequence {
@@ -171,6 +179,21 @@ impl Registry {
     pub fn retire_sealed(&mut self) {
         self.logins += 1;
         self.retire_if(|live| live.bound);
+    }
+
+    /// Users were changed: the present login may have ended.
+    pub const fn doubt_login(&mut self) {
+        self.login_in_doubt = true;
+    }
+
+    /// Whether that is so and nobody has looked yet.
+    pub const fn is_login_in_doubt(&self) -> bool {
+        self.login_in_doubt
+    }
+
+    /// Somebody has.
+    pub const fn login_is_checked(&mut self) {
+        self.login_in_doubt = false;
     }
 
     /// The token is gone.

@@ -321,7 +321,7 @@ pub(super) fn put(
 /// The kinds of object that `principal` can see at all.
 pub(super) const fn visible_kinds(principal: Principal) -> &'static [Kind] {
     match principal {
-        Principal::Owner => &[PRIVATE, PUBLIC],
+        Principal::Owner | Principal::Named(_) => &[PRIVATE, PUBLIC],
         Principal::SecurityOfficer | Principal::Public => &[PUBLIC],
     }
 }

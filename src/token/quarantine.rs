@@ -2,9 +2,9 @@
 
 use super::check::{Check, Damage, Finding, Report};
 use super::record::{CREDENTIAL, HEADER, MANIFEST, QUARANTINED, SET, to_vec};
-use super::{Token, objects, record_id, rotation, set};
+use super::{Token, credential, objects, record_id, rotation, set};
 use crate::error::{Error, Result};
-use crate::policy::{Action, Principal, Resource};
+use crate::policy::{Action, Resource};
 use crate::store::{self, Change, Kind, Reader, Record, RecordId};
 use crate::vault::Vault;
 use minicbor::bytes::ByteVec;
@@ -116,11 +116,9 @@ impl Token {
 
     /// Whether the token needs the record as it is.
     fn stays(&self, kind: Kind, id: &str) -> bool {
-        let own = match self.principal() {
-            Principal::SecurityOfficer => "so",
-            Principal::Owner | Principal::Public => "user",
-        };
-        kind == HEADER || (kind == CREDENTIAL && id == own)
+        let access = self.access.load();
+        let own = access.holder.as_ref().and_then(|holder| credential::id(holder).ok());
+        kind == HEADER || (kind == CREDENTIAL && own.is_some_and(|own| own.as_str() == id))
     }
 
     /// The change that keeps a damaged record under a name that is free.

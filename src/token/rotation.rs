@@ -14,13 +14,16 @@ use super::record::{
 use super::{Access, Token, sealed, set, transport};
 use crate::error::{Error, Result};
 use crate::policy::{Action, Principal, Resource};
-use crate::store::{Change, Cursor, Kind, Reader, Record};
+use crate::store::{Change, Cursor, Kind, Reader, Record, RecordId};
 use crate::vault::Vault;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 /// How a record is sealed anew; `None` for one that no root key binds.
 type Reseal = fn(&Rotation<'_>, &Record) -> Result<Option<Change>>;
+
+/// Names records of the state that it is shown.
+type Without<'a> = dyn Fn(&dyn Reader, &Vault) -> Result<HashSet<(Kind, RecordId)>> + 'a;
 
 /// Every kind of record that the root key seals, apart from the header and the set.
 const SEALED: &[(Kind, Reseal)] = &[
@@ -68,29 +71,35 @@ impl Token {
     }
 
     /// Opens the present root key when the one that the login opened was replaced. Ends
-    /// the login if that cannot be, because its PIN was set anew since. The caller has
-    /// the header up to date, or will call again once it is.
+    /// the login if that cannot be, because its PIN was set anew since, or the user removed.
+    /// The caller has the header up to date, or will call again once it is.
     pub(super) fn follow(&self, registry: &mut Registry) -> Result<()> {
-        let access = self.access.load_full();
-        let Some(vault) = &access.vault else { return Ok(()) };
-        if self.header().is_of(vault) {
-            return Ok(());
+        if let Some(next) = self.followed(&self.access.load_full())? {
+            self.access.store(Arc::new(next));
+            registry.retire_sealed();
         }
-        let next = match self.vault_by_key(&access)? {
-            // The header is wrong, and the check says so.
-            Some(next) if next.root_name() == vault.root_name() => return Ok(()),
-            Some(next) => Access { vault: Some(Arc::new(next)), ..Access::clone(&access) },
-            None => Access::PUBLIC,
-        };
-        self.access.store(Arc::new(next));
-        registry.retire_sealed();
         Ok(())
+    }
+
+    /// The same login under the present root key, or no login if that cannot be; `None` when
+    /// it is so already.
+    pub(super) fn followed(&self, access: &Access) -> Result<Option<Access>> {
+        let Some(vault) = &access.vault else { return Ok(None) };
+        if self.header().is_of(vault) {
+            return Ok(None);
+        }
+        Ok(match self.vault_by_key(access)? {
+            // The header is wrong, and the check says so.
+            Some(next) if next.root_name() == vault.root_name() => None,
+            Some(next) => Some(Access { vault: Some(Arc::new(next)), ..access.clone() }),
+            None => Some(Access::PUBLIC),
+        })
     }
 
     /// The vault of the present root key; `None` when no key of the login opens it.
     fn vault_by_key(&self, access: &Access) -> Result<Option<Vault>> {
-        let Some(user) = credential::user(access.principal) else { return Ok(None) };
-        let record = self.store.get(CREDENTIAL, &credential::id(user)?)?;
+        let Some(holder) = &access.holder else { return Ok(None) };
+        let record = self.store.get(CREDENTIAL, &credential::id(holder)?)?;
         let Some(record) = record else { return Ok(None) };
         let Ok(stored) = decode(&record) else { return Ok(None) };
         let serial = &self.header().serial;
@@ -110,11 +119,24 @@ impl Token {
     /// what was written; or why it could not be stored. Nothing has changed then.
     pub fn rotate_root_key(&self, principal: Principal) -> Result<u64> {
         self.authorize(principal, Action::RotateRootKey, Resource::Token)?;
+        self.rotate_without(principal, &|_, _| Ok(HashSet::new()))
+    }
+
+    /// The same, leaving out the records that `without` names when it is shown all of them.
+    pub(super) fn rotate_without(&self, principal: Principal, without: &Without) -> Result<u64> {
         self.require_writable()?;
         let objects = self.with_vault(principal, |old| {
             let old = old.ok_or(Error::UserNotLoggedIn)?;
             let new = Vault::new(&self.header().serial, &*self.surroundings.entropy)?;
-            let mut rotation = Rotation { token: self, old, new, step: Step::Begin, objects: 0 };
+            let mut rotation = Rotation {
+                token: self,
+                old,
+                new,
+                without,
+                gone: HashSet::new(),
+                step: Step::Begin,
+                objects: 0,
+            };
             self.store.write_in_parts(&mut |reader| rotation.next(reader))?;
             Ok(rotation.objects)
         })?;
@@ -128,6 +150,9 @@ struct Rotation<'a> {
     token: &'a Token,
     old: &'a Vault,
     new: Vault,
+    without: &'a Without<'a>,
+    /// The records that are left out.
+    gone: HashSet<(Kind, RecordId)>,
     step: Step,
     objects: u64,
 }
@@ -174,7 +199,7 @@ impl Rotation<'_> {
     }
 
     /// Makes sure that all is in order, and names the new root key.
-    fn begin(&self, reader: &dyn Reader) -> Result<Vec<Change>> {
+    fn begin(&mut self, reader: &dyn Reader) -> Result<Vec<Change>> {
         require_present(reader, self.old)?;
         if !Check::begin(self.old, reader)?.records()?.findings.is_empty() {
             return Err(Error::FunctionFailed(
@@ -183,6 +208,7 @@ impl Rotation<'_> {
                     .into(),
             ));
         }
+        self.gone = (self.without)(reader, self.old)?;
         let stored = Header::read_with_version(reader)?;
         let (header, version) = stored.ok_or_else(Header::damaged)?;
         let now = self.token.surroundings.clock.now();
@@ -200,7 +226,12 @@ impl Rotation<'_> {
         let page = reader.find(kind, &[], after, PAGE)?;
         let mut changes = Vec::with_capacity(page.records.len());
         for record in &page.records {
-            changes.extend(reseal(self, record)?);
+            let (id, expected) = (record.id.clone(), record.version);
+            if self.gone.contains(&(kind, id.clone())) {
+                changes.push(Change::Remove { kind, id, expected });
+            } else {
+                changes.extend(reseal(self, record)?);
+            }
         }
         if matches!(kind, PRIVATE | PUBLIC) {
             self.objects += changes.len() as u64;

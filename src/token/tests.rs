@@ -1,18 +1,22 @@
 //! The token over both kinds of store.
 
+mod access_keys;
 mod credentials;
 mod freshness;
 mod integrity;
 mod life;
+mod named;
 mod objects;
 mod read_only;
 mod renewal;
+mod roles;
 mod rotation;
 mod scale;
 mod sealed;
 mod searching;
 mod secrecy;
 mod transfer;
+mod users;
 mod wrapped;
 
 use super::*;
@@ -134,6 +138,33 @@ pub(super) fn outdate(token: &Token, name: &str, user_pin: &[u8]) {
 pub(super) fn is_outdated(token: &Token, name: &str) -> bool {
     let record = token.store.get(CREDENTIAL, &record_id(name).unwrap()).unwrap().unwrap();
     Credential::decode(&record.body).unwrap().is_outdated()
+}
+
+pub(super) const BOB_PIN: &[u8] = b"bob-pin-4116";
+
+/// A policy of a user or a role.
+pub(super) const POLICY: &str =
+    r#"{"Statement":{"Effect":"Allow","Action":"kms:GenerateMac","Resource":"*"}}"#;
+/// A trust policy.
+pub(super) const TRUST: &str =
+    r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"}}"#;
+
+pub(super) fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+/// A token into which the owner has logged in, with a user `Bob`.
+pub(super) fn with_bob(world: &World) -> Token {
+    let token = world.create_for_user();
+    token.add_user(Principal::Owner, &name("Bob"), &pin(BOB_PIN)).unwrap();
+    token
+}
+
+/// The token as the process of `Bob`'s opens it.
+pub(super) fn open_for_bob(world: &World) -> Token {
+    let token = world.open();
+    token.login_user(UserType::User, "bob", &pin(BOB_PIN)).unwrap();
+    token
 }
 
 /// Runs a test over each kind of store.

@@ -97,7 +97,7 @@ impl Draft {
             if !pin.has_valid_length() {
                 return Err(Error::PinLenRange);
             }
-            first.push(credential::first(user, &vault, serial, pin, settings, entropy)?);
+            first.push(credential::first(&user.into(), &vault, serial, pin, settings, entropy)?);
         }
         Ok(Self { settings, objects: Sealed::new(Arc::new(vault), surroundings), first })
     }

@@ -1,0 +1,227 @@
+//! Who is logged in: how a login begins, lives on and ends.
+
+use super::live::Registry;
+use super::{Access, Header, Holder, Name, Token, User, users};
+use crate::error::{Error, Result};
+use crate::policy::{LoginNumber, Principal};
+use crate::secret::Pin;
+use crate::types::UserType;
+use crate::vault::Opened;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl Token {
+    /// Logs `user` in (`C_Login`, PKCS#11 v3.2 §5.6.8). The rules about other
+    /// sessions are the caller's.
+    ///
+    /// A PIN `name:pin` of [`UserType::User`] logs the named user in, unless there is none
+    /// of that name, or the owner's own PIN has a colon in it: then it is the owner's.
+    ///
+    /// # Errors
+    /// [`Error::PinIncorrect`], [`Error::PinLocked`], [`Error::UserDisabled`],
+    /// [`Error::UserPinNotInitialized`], [`Error::UserTypeInvalid`],
+    /// [`Error::UserAlreadyLoggedIn`], [`Error::UserAnotherAlreadyLoggedIn`].
+    pub fn login(&self, user: UserType, pin: &Pin) -> Result<()> {
+        // Only for keys with CKA_ALWAYS_AUTHENTICATE, of which there are none.
+        if user == UserType::ContextSpecific {
+            return Err(Error::OperationNotInitialized);
+        }
+        if user == UserType::User
+            && let Some((name, pin)) = split(pin)
+            && self.takes_named_pins(&name)?
+        {
+            return self.log_in(&name.into(), &pin);
+        }
+        self.log_in(&user.into(), pin)
+    }
+
+    /// Logs in whoever has this name (`C_LoginUser`, PKCS#11 v3.2 §5.6.9). Without a name
+    /// it is [`Token::login`].
+    ///
+    /// # Errors
+    /// As for [`Token::login`]. A name that nobody has is [`Error::PinIncorrect`].
+    pub fn login_user(&self, user: UserType, name: &str, pin: &Pin) -> Result<()> {
+        match user {
+            _ if name.is_empty() => self.login(user, pin),
+            UserType::User => match Name::new(name) {
+                Some(name) => self.log_in(&name.into(), pin),
+                None => Err(self.refuse_nobody(pin)),
+            },
+            // The security officer has no name.
+            UserType::SecurityOfficer => Err(Error::UserTypeInvalid),
+            UserType::ContextSpecific => Err(Error::OperationNotInitialized),
+        }
+    }
+
+    /// Whether a PIN that begins with this name is that user's.
+    fn takes_named_pins(&self, name: &Name) -> Result<bool> {
+        let owner = match self.credential(&UserType::User.into()) {
+            // One that is damaged notes nothing.
+            Err(Error::RecordDamaged(_)) => None,
+            other => other?,
+        };
+        if owner.is_some_and(|owner| owner.credential.has_colon()) {
+            return Ok(false);
+        }
+        self.has_credential(&name.clone().into())
+    }
+
+    /// The answer to a name that can be nobody's, after as much work as for any other.
+    fn refuse_nobody(&self, pin: &Pin) -> Error {
+        if self.principal() != Principal::Public {
+            return Error::UserAnotherAlreadyLoggedIn;
+        }
+        match self.unlock_nothing(pin) {
+            Ok(()) => Error::PinIncorrect,
+            Err(failed) => failed,
+        }
+    }
+
+    fn log_in(&self, holder: &Holder, pin: &Pin) -> Result<()> {
+        let _one_at_a_time = self.login.lock();
+        match &self.access.load().holder {
+            None => {}
+            Some(present) if present == holder => return Err(Error::UserAlreadyLoggedIn),
+            Some(_) => return Err(Error::UserAnotherAlreadyLoggedIn),
+        }
+        let unlocked = self.unlock(holder, pin)?;
+        let Opened { vault, key } = self.brought_up_to_date(holder, pin, unlocked).opened;
+        let access = Access {
+            principal: match holder {
+                Holder::Standard(UserType::SecurityOfficer) => Principal::SecurityOfficer,
+                Holder::Standard(_) => Principal::Owner,
+                Holder::Named(_) => {
+                    let number = self.logins.fetch_add(1, Ordering::Relaxed);
+                    Principal::Named(LoginNumber(number))
+                }
+            },
+            holder: Some(holder.clone()),
+            vault: Some(Arc::new(vault)),
+            key: key.map(Arc::new),
+            coming: None,
+            user: None,
+        };
+        self.begin(access)
+    }
+
+    /// Makes a login the present one once it is known that nothing has ended it since its
+    /// PIN was checked.
+    fn begin(&self, mut access: Access) -> Result<()> {
+        let mut before = None;
+        loop {
+            let mut registry = self.registry.lock();
+            // The root key may have been replaced since, ...
+            if let Some(followed) = self.followed(&access)? {
+                access = followed;
+            }
+            // ... or the user removed.
+            match self.checked(&access) {
+                Ok(checked) => {
+                    self.access.store(Arc::new(checked));
+                    registry.retire_sealed();
+                    return Ok(());
+                }
+                Err(Error::RootKeyReplaced) => {
+                    let root = access.vault.as_ref().map(|vault| *vault.root_name());
+                    if before == Some(root) {
+                        // It was not: the header claims it.
+                        return Err(Header::damaged());
+                    }
+                    before = Some(root);
+                }
+                // The PIN was right and opens nothing any more.
+                Err(Error::UserNotLoggedIn) => return Err(Error::PinIncorrect),
+                Err(other) => return Err(other),
+            }
+            drop(registry);
+            self.refresh()?;
+        }
+    }
+
+    /// The same login with the user as stored now.
+    ///
+    /// # Errors
+    /// [`Error::UserDisabled`]; [`Error::UserNotLoggedIn`] when the user was removed, or
+    /// the login had ended before; [`Error::RootKeyReplaced`]; [`Error::RecordDamaged`];
+    /// the store could not be read.
+    fn checked(&self, access: &Access) -> Result<Access> {
+        let (holder, vault) = match (&access.holder, &access.vault) {
+            (Some(holder), Some(vault)) => (holder, vault),
+            _ => return Err(Error::UserNotLoggedIn),
+        };
+        let Holder::Named(name) = holder else { return Ok(access.clone()) };
+        let mut user = None;
+        self.store.snapshot(&mut |reader| {
+            user = users::read(reader, vault, name)?;
+            Ok(())
+        })?;
+        let user = user.ok_or(Error::UserNotLoggedIn)?;
+        // One of the same name who came later is somebody else.
+        let is_other = |before: &Arc<User>| before.entity.unique_id != user.entity.unique_id;
+        if access.user.as_ref().is_some_and(is_other) {
+            return Err(Error::UserNotLoggedIn);
+        }
+        if user.entity.is_disabled {
+            return Err(Error::UserDisabled(user.entity.name.to_string()));
+        }
+        Ok(Access { user: Some(Arc::new(user)), ..access.clone() })
+    }
+
+    /// After others have changed users: ends the login of one who was disabled or
+    /// removed, and takes over what is new.
+    pub(super) fn check_login(&self, registry: &mut Registry) -> Result<()> {
+        if !registry.is_login_in_doubt() {
+            return Ok(());
+        }
+        let access = self.access.load_full();
+        if matches!(access.holder, Some(Holder::Named(_))) {
+            match self.checked(&access) {
+                Ok(checked) => self.access.store(Arc::new(checked)),
+                // Once the header is seen that says so.
+                Err(Error::RootKeyReplaced) => return Ok(()),
+                Err(Error::UserDisabled(_) | Error::UserNotLoggedIn | Error::RecordDamaged(_)) => {
+                    self.access.store(Arc::new(Access::PUBLIC));
+                    registry.retire_sealed();
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        registry.login_is_checked();
+        Ok(())
+    }
+
+    /// Forgets the login and with it the root key (`C_Logout`).
+    ///
+    /// # Errors
+    /// [`Error::UserNotLoggedIn`].
+    pub fn logout(&self) -> Result<()> {
+        let _one_at_a_time = self.login.lock();
+        let mut registry = self.registry.lock();
+        let before = self.access.swap(Arc::new(Access::PUBLIC));
+        if before.principal == Principal::Public {
+            return Err(Error::UserNotLoggedIn);
+        }
+        registry.retire_sealed();
+        Ok(())
+    }
+
+    /// The named user who is logged in, as of the last look at the token.
+    #[must_use]
+    pub fn named_user(&self) -> Option<Arc<User>> {
+        self.access.load().user.clone()
+    }
+
+    /// Whose PIN the login was made with; `None` when nobody is logged in.
+    #[must_use]
+    pub fn holder(&self) -> Option<Holder> {
+        self.access.load().holder.clone()
+    }
+}
+
+/// A PIN of the form `name:pin`. The PIN itself may have more colons.
+fn split(pin: &Pin) -> Option<(Name, Pin)> {
+    let bytes = pin.expose();
+    let colon = bytes.iter().take(Name::MAX_LEN + 1).position(|byte| *byte == b':')?;
+    let name = str::from_utf8(&bytes[..colon]).ok().and_then(Name::new)?;
+    Some((name, Pin::copied(&bytes[colon + 1..])))
+}
