@@ -26,8 +26,10 @@ const VALUE_MAX: CK_ULONG = 1 << 24;
 const PARAMETER_MAX: CK_ULONG = 65_536;
 /// More bytes than any MAC has.
 const SIGNATURE_MAX: usize = 1024;
-/// More bytes than any PIN has.
-const PIN_MAX: usize = Pin::MAX_LEN + 1;
+/// More bytes than any PIN has, with the names of a role and of a user before it.
+const PIN_MAX: usize = Pin::MAX_LEN + 136;
+/// More bytes than the name of any user has, or of a role with `role/` before it.
+const USER_NAME_MAX: usize = 70;
 /// The most random bytes that one call gives: 256 MiB.
 const RANDOM_MAX: CK_ULONG = 1 << 28;
 
@@ -85,6 +87,16 @@ pub unsafe fn pin<'a>(data: *const CK_BYTE, len: CK_ULONG) -> Result<&'a [u8]> {
     }
     // SAFETY: the same contract.
     unsafe { bytes(data, len, ulong(PIN_MAX)?, Ok(&[0; PIN_MAX])) }
+}
+
+/// A user's name. One of more than [`USER_NAME_MAX`] bytes is as unknown as any of
+/// exactly so many, which stands for it.
+///
+/// # Safety
+/// As for [`bytes`].
+pub unsafe fn user_name<'a>(data: *const CK_BYTE, len: CK_ULONG) -> Result<&'a [u8]> {
+    // SAFETY: the same contract.
+    unsafe { bytes(data, len, ulong(USER_NAME_MAX)?, Ok(&[b'?'; USER_NAME_MAX])) }
 }
 
 /// A seed of any length.

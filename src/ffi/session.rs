@@ -80,6 +80,23 @@ pub unsafe fn login(
     module.login(SessionHandle(session), user, &Pin::copied(pin))
 }
 
+/// `C_LoginUser`. No name is an empty one.
+pub unsafe fn login_user(
+    module: &Module,
+    session: CK_SESSION_HANDLE,
+    user: CK_USER_TYPE,
+    pin: *mut CK_UTF8CHAR,
+    pin_len: CK_ULONG,
+    name: *mut CK_UTF8CHAR,
+    name_len: CK_ULONG,
+) -> Result<()> {
+    let user = UserType::from_ck(user).ok_or(Error::UserTypeInvalid)?;
+    // SAFETY: the caller answers for the PIN and the name.
+    let (pin, name) = unsafe { (arg::pin(pin, pin_len)?, arg::user_name(name, name_len)?) };
+    let name = String::from_utf8_lossy(name);
+    module.login_user(SessionHandle(session), user, &name, &Pin::copied(pin))
+}
+
 /// `C_Logout`.
 pub unsafe fn logout(module: &Module, session: CK_SESSION_HANDLE) -> Result<()> {
     module.logout(SessionHandle(session))

@@ -516,7 +516,6 @@ const NOT_OFFERED: &[&str] = &[
     "C_UnwrapKeyAuthenticated",
     "C_GetOperationState",
     "C_SetOperationState",
-    "C_LoginUser",
     "C_GetSessionValidationFlags",
 ];
 

@@ -33,6 +33,7 @@ fn miri_null_is_empty_alone_and_refused_with_a_length() {
         unsafe {
             assert_eq!(data(null(), length), refused);
             assert_eq!(signature(null(), length), refused);
+            assert_eq!(user_name(null(), length), refused);
             assert_eq!(seed(null(), length), refused);
             assert!(matches!(pin(null(), length), Err(Error::ArgumentsBad(_))));
             assert!(matches!(template(null(), length), Err(Error::ArgumentsBad(_))));
@@ -45,6 +46,7 @@ fn miri_null_is_empty_alone_and_refused_with_a_length() {
     unsafe {
         assert_eq!(data(null(), 0), Ok(&[][..]));
         assert_eq!(signature(null(), 0), Ok(&[][..]));
+        assert_eq!(user_name(null(), 0), Ok(&[][..]));
         assert_eq!(seed(null(), 0), Ok(&[][..]));
         assert!(template(null(), 0).unwrap().is_empty());
         assert!(matches!(pin(null(), 0), Err(Error::ArgumentsBad(_))), "there is no other path");
@@ -68,6 +70,7 @@ fn miri_lengths_beyond_all_bounds_are_refused_unread() {
             assert_eq!(data(nowhere(), length), Err(Error::DataLenRange));
             assert_eq!(signature(nowhere(), length).map(<[_]>::len), Ok(SIGNATURE_MAX));
             assert_eq!(pin(nowhere(), length).map(<[_]>::len), Ok(PIN_MAX));
+            assert_eq!(user_name(nowhere(), length).map(<[_]>::len), Ok(USER_NAME_MAX));
             assert!(matches!(seed(nowhere(), length), Err(Error::ArgumentsBad(_))));
             assert!(matches!(template(nowhere(), length), Err(Error::ArgumentsBad(_))));
             assert!(matches!(wanted(nowhere(), length), Err(Error::ArgumentsBad(_))));
@@ -116,8 +119,9 @@ fn miri_a_pin_longer_than_any_stays_longer_than_any_and_is_not_looked_at() {
     let too_long = |pin: &[u8]| Pin::copied(pin).is_too_long();
     let longest = [b'1'; Pin::MAX_LEN];
     // SAFETY: the longest PIN is as long as it says; one that is longer is not read.
-    let (longest, longer) =
-        unsafe { (pin(longest.as_ptr(), 255).unwrap(), pin(nowhere(), 257).unwrap()) };
+    let (longest, longer) = unsafe {
+        (pin(longest.as_ptr(), 255).unwrap(), pin(nowhere(), ulong(PIN_MAX + 1).unwrap()).unwrap())
+    };
     assert!(!too_long(longest) && too_long(longer));
 }
 
