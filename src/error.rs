@@ -3,6 +3,10 @@
 //! somebody decides.
 #![forbid(unsafe_code)]
 
+mod refusal;
+
+pub use refusal::{Refusal, TagFault};
+
 use crate::types::{AttributeType, ObjectHandle, SessionHandle, SlotId, Ulong};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -100,6 +104,8 @@ pub enum Error {
     /// A sealed record does not open: edited, swapped or foreign. The record's
     /// unique id.
     RecordDamaged(String),
+    /// What was asked of a key, an alias or a grant does not go with what it is.
+    Refused(Refusal),
     /// Asynchronous sessions are not offered.
     SessionAsyncNotSupported,
     /// Another process has replaced the token's root key meanwhile. The token tries
@@ -267,6 +273,7 @@ impl fmt::Display for Error {
             Self::RecordDamaged(id) => {
                 write!(f, "record {id} is damaged or was changed outside the token")
             }
+            Self::Refused(refusal) => refusal.fmt(f),
             Self::RootKeyReplaced => f.write_str("the token's root key has just been replaced"),
             Self::SessionAsyncNotSupported => f.write_str("asynchronous sessions are not offered"),
             Self::SessionCount => f.write_str("too many sessions are open"),

@@ -8,9 +8,21 @@
 
 pub mod codec;
 pub mod foreign;
+pub mod kms;
+mod lifecycle;
 pub mod query;
 pub mod request;
 pub mod rules;
+mod spec;
+mod tags;
+
+pub use crate::types::{KeyState, Origin};
+pub use lifecycle::{
+    DELETION_WINDOW, DELETION_WINDOW_DEFAULT, DESCRIPTION_MAX, Deletion, Lifecycle, MaterialMark,
+    MultiRegion, POLICY_MAX, whole_seconds,
+};
+pub use spec::KeySpec;
+pub use tags::{TAG_KEY_MAX, TAG_VALUE_MAX, TAGS_MAX, Tags};
 
 use crate::error::{Error, Result};
 use crate::secret::SecretBytes;
@@ -18,7 +30,6 @@ use crate::types::{
     AttributeType, AttributeValue, KeyType, MechanismType, ObjectClass, UNAVAILABLE, Ulong,
 };
 use std::collections::BTreeMap;
-use std::time::SystemTime;
 use zeroize::Zeroizing;
 
 /// Attributes and their values, the secret one excepted.
@@ -37,52 +48,14 @@ fn flag(attributes: &Attributes, attribute: AttributeType) -> bool {
     attributes.get(&attribute) == Some(&AttributeValue::Bool(true))
 }
 
-/// Whether a key may be used (KMS API: KeyState).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyState {
-    /// May be used.
-    Enabled,
-    /// Kept, but not used until it is enabled again.
-    Disabled,
-    /// Waits for its key material.
-    PendingImport,
-    /// Waits for the end of its deletion window.
-    PendingDeletion,
-    /// A multi-Region primary that waits for the deletion of its replicas.
-    PendingReplicaDeletion,
-    /// Its key material cannot be reached.
-    Unavailable,
-}
-
-/// Where a key's material came from (KMS API: Origin).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// Made inside the token.
-    Generated,
-    /// Brought in from outside.
-    External,
-}
-
-/// What an object carries besides its attributes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lifecycle {
-    /// Whether it may be used.
-    pub state: KeyState,
-    /// Where its value came from.
-    pub origin: Origin,
-    /// The key policy, an IAM document; `None` is the default policy.
-    pub policy: Option<String>,
-    /// When it was made.
-    pub created: SystemTime,
-}
-
 /// An object of a token or a session.
 #[derive(Debug)]
 pub struct Object {
     class: ObjectClass,
     attributes: Attributes,
     value: SecretBytes,
-    lifecycle: Lifecycle,
+    /// Boxed: most of it is empty most of the time.
+    lifecycle: Box<Lifecycle>,
 }
 
 impl Object {
@@ -164,6 +137,14 @@ impl Object {
         &self.lifecycle
     }
 
+    /// Whether it is a key without a value, which may come or has gone; also where
+    /// the value itself has not been opened.
+    #[must_use]
+    pub fn lacks_material(&self) -> bool {
+        self.class == ObjectClass::SecretKey
+            && number(&self.attributes, AttributeType::ValueLen) == Some(0)
+    }
+
     /// All attributes but the value.
     #[must_use]
     pub const fn attributes(&self) -> &Attributes {
@@ -204,6 +185,17 @@ impl Object {
         let value = number(&self.attributes, AttributeType::ValueLen)
             .map_or(self.value.len(), |length| usize::try_from(length).unwrap_or(0));
         attributes + value
+    }
+
+    /// The same object at another point of its life.
+    #[must_use]
+    pub fn with_lifecycle(&self, lifecycle: Lifecycle) -> Self {
+        Self {
+            class: self.class,
+            attributes: self.attributes.clone(),
+            value: SecretBytes::copied(self.value.expose()),
+            lifecycle: Box::new(lifecycle),
+        }
     }
 
     /// The object with its value, which was stored apart from it.

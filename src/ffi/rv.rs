@@ -6,9 +6,10 @@ use cryptoki_sys::*;
 /// The return value for an error. No wildcard: a new variant must be decided.
 pub const fn of(error: &Error) -> CK_RV {
     match error {
-        Error::ActionProhibited(_) | Error::CredentialOutdated(_) | Error::UserDisabled(_) => {
-            CKR_ACTION_PROHIBITED
-        }
+        Error::ActionProhibited(_)
+        | Error::CredentialOutdated(_)
+        | Error::Refused(_)
+        | Error::UserDisabled(_) => CKR_ACTION_PROHIBITED,
         Error::ArgumentsBad(_)
         | Error::InvalidArn(_)
         | Error::MalformedPolicy(_)

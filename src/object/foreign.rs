@@ -2,7 +2,7 @@
 //! could have made. Whoever sealed the backup may have written what they like.
 
 use super::request::{ATTRIBUTE_MAX, DATA_MAX};
-use super::{KeyState, Object, Origin, number, rules};
+use super::{DESCRIPTION_MAX, KeyState, Object, Origin, POLICY_MAX, number, rules};
 use crate::types::{AttributeType, AttributeValue, KeyType, ObjectClass, Shape};
 use std::ops::RangeInclusive;
 
@@ -37,8 +37,10 @@ pub fn check(object: &Object, key_len: RangeInclusive<usize>) -> Result<(), Stri
             let stated = number(&object.attributes, AttributeType::ValueLen)
                 .and_then(|length| usize::try_from(length).ok());
             let key_type = number(&object.attributes, AttributeType::KeyType);
-            let has_material =
-                key_len.contains(&value_len) || object.lifecycle.state == KeyState::PendingImport;
+            let life = &object.lifecycle;
+            let may_lack_it = life.state == KeyState::PendingImport
+                || (life.origin == Origin::External && life.state.is_pending_deletion());
+            let has_material = key_len.contains(&value_len) || (value_len == 0 && may_lack_it);
             stated == Some(value_len)
                 && has_material
                 && key_type.and_then(KeyType::from_ck).is_some()
@@ -48,7 +50,14 @@ pub fn check(object: &Object, key_len: RangeInclusive<usize>) -> Result<(), Stri
                 && (!is_true(AttributeType::Local) || object.lifecycle.origin == Origin::Generated)
         }
     };
-    if agrees && fits { Ok(()) } else { Err("its attributes contradict each other".into()) }
+    let life = &object.lifecycle;
+    let is_small = life.description.chars().count() <= DESCRIPTION_MAX
+        && life.policy.as_ref().is_none_or(|policy| policy.len() <= POLICY_MAX);
+    if agrees && fits && is_small {
+        Ok(())
+    } else {
+        Err("its attributes contradict each other".into())
+    }
 }
 
 const fn shape(value: &AttributeValue) -> Shape {
@@ -104,6 +113,26 @@ mod tests {
     }
 
     #[test]
+    fn material_is_missing_only_while_it_may() {
+        let bare = |state, origin| {
+            let life = Lifecycle { state, origin, ..Lifecycle::new(origin, UNIX_EPOCH) };
+            let mut key = key().without_material(life);
+            key.attributes.insert(AttributeType::Local, AttributeValue::Bool(false));
+            key
+        };
+        for (state, origin, expected) in [
+            (KeyState::PendingImport, Origin::External, true),
+            (KeyState::PendingDeletion, Origin::External, true),
+            (KeyState::PendingReplicaDeletion, Origin::External, true),
+            (KeyState::PendingDeletion, Origin::Generated, false),
+            (KeyState::Enabled, Origin::External, false),
+            (KeyState::Disabled, Origin::External, false),
+        ] {
+            assert_eq!(fits(&bare(state, origin)), expected, "{state} {origin:?}");
+        }
+    }
+
+    #[test]
     fn what_no_token_makes_does_not_fit() {
         use AttributeValue::{Bool, Bytes, Date as Day, Ulong as Number};
         let wrong = [
@@ -133,8 +162,14 @@ mod tests {
         assert!(!fits(&key().with_value(SecretBytes::copied(&[7; 31]))));
         assert!(!fits(&data().with_value(SecretBytes::copied(&vec![0; DATA_MAX + 1]))));
         let mut brought = key();
-        brought.lifecycle = Lifecycle { origin: Origin::External, ..brought.lifecycle };
+        brought.lifecycle.origin = Origin::External;
         assert!(!fits(&brought), "CKA_LOCAL says that it was made in a token");
+        for oversized in [
+            Lifecycle { description: "x".repeat(8193), ..*key().lifecycle },
+            Lifecycle { policy: Some("x".repeat(32_769)), ..*key().lifecycle },
+        ] {
+            assert!(!fits(&key().with_lifecycle(oversized)));
+        }
         let mut long = key().with_value(SecretBytes::copied(&[7; 65]));
         long.attributes.insert(AttributeType::ValueLen, Number(65));
         assert!(!fits(&long), "longer than any key");

@@ -2,7 +2,7 @@
 //! PKCS#11 v3.2 §4.1.1 (create), §4.1.2 (modify), §4.1.3 (copy).
 
 use super::rules::{self, Change, Given, Rule};
-use super::{Attributes, KeyState, Lifecycle, Object, Origin, flag, number};
+use super::{Attributes, Lifecycle, Object, Origin, flag, number};
 use crate::error::{Error, Result};
 use crate::secret::SecretBytes;
 use crate::types::{
@@ -248,7 +248,7 @@ impl NewObject {
             class: self.class,
             attributes: self.attributes,
             value,
-            lifecycle: Lifecycle { state: KeyState::Enabled, origin, policy: None, created: now },
+            lifecycle: Box::new(Lifecycle::new(origin, now)),
         })
     }
 }
@@ -328,14 +328,14 @@ impl Changes {
         }
     }
 
-    /// A copy with the change applied and a name of its own. State, origin and
-    /// policy are inherited.
+    /// A copy with the change applied and a name of its own. State, dates, origin,
+    /// policy and tags are inherited.
     #[must_use]
     pub fn copied(self, object: &Object, unique_id: String, now: SystemTime) -> Object {
         let mut copy = self.applied(object);
         let id = AttributeValue::Bytes(unique_id.into_bytes());
         copy.attributes.insert(AttributeType::UniqueId, id);
-        copy.lifecycle.created = now;
+        *copy.lifecycle = object.lifecycle.inherited(now);
         copy
     }
 }

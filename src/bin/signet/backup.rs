@@ -384,6 +384,8 @@ fn describe(item: &Item) -> String {
         KeyState::PendingImport => "  waits for its value",
         KeyState::PendingDeletion | KeyState::PendingReplicaDeletion => "  waits to be deleted",
         KeyState::Unavailable => "  unavailable",
+        KeyState::Creating => "  is being made",
+        KeyState::Updating => "",
     };
     let open = if *bound { "" } else { "  open to change by all" };
     let label = String::from_utf8_lossy(object.bytes(AttributeType::Label)).into_owned();
