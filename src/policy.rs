@@ -31,6 +31,7 @@ mod network;
 mod pattern;
 mod principal;
 mod standard;
+mod state;
 mod statement;
 mod variable;
 
@@ -43,3 +44,4 @@ pub use evaluation::{KeyFacts, Request, RoleFacts};
 pub use grant::{Grant, GrantOperation, GrantTerms};
 pub use principal::PrincipalName;
 pub use standard::{LoginNumber, Principal, Resource, authorize};
+pub use state::require_state;
