@@ -24,7 +24,9 @@ mod access_keys;
 mod authorization;
 mod check;
 mod credential;
+mod dates;
 mod entity;
+mod key_life;
 mod live;
 mod login;
 mod manifest;
@@ -44,7 +46,9 @@ mod users;
 pub use access_keys::{ACCESS_KEYS_MAX, AccessKey, KeyOwner};
 pub use check::{Damage, Finding, Report};
 pub use credential::Holder;
+pub use dates::Acted;
 pub use entity::{Entity, Identity, POLICIES_MAX, POLICY_NAME_MAX, TAGS_MAX};
+pub use key_life::Scheduled;
 pub use live::LiveObject;
 pub use name::Name;
 pub use quarantine::Quarantined;
@@ -213,6 +217,8 @@ pub struct Token {
     /// The generation that the registry is right for: see [`Token::refresh`].
     seen_incarnation: AtomicU64,
     seen_count: AtomicU64,
+    /// When the dates of keys are looked at next.
+    dates_at: Mutex<SystemTime>,
     /// It has no manifest and cannot get one; see [`set`].
     unlistable: AtomicBool,
 }
@@ -274,6 +280,7 @@ impl Token {
             registry: Mutex::new(Registry::new(sequence)),
             seen_incarnation: AtomicU64::new(generation.incarnation),
             seen_count: AtomicU64::new(settled),
+            dates_at: Mutex::new(SystemTime::UNIX_EPOCH),
             unlistable: AtomicBool::new(false),
         })
     }

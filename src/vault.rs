@@ -189,7 +189,15 @@ fn derive(root: &SecretBytes, info: &[&[u8]]) -> Result<SecretBytes> {
 }
 
 fn keyed_hash(key: &SecretBytes, parts: &[&[u8]]) -> Result<[u8; 32]> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose())
+    hmac(key.expose(), parts)
+}
+
+/// HMAC-SHA-256 under a key that the token keeps beside what it is about.
+///
+/// # Errors
+/// None in practice: HMAC takes keys of every length.
+pub fn hmac(key: &[u8], parts: &[&[u8]]) -> Result<[u8; 32]> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key)
         .map_err(|_| Error::FunctionFailed("hashing a property".into()))?;
     parts.iter().for_each(|part| mac.update(part));
     Ok(mac.finalize().into_bytes().into())

@@ -41,7 +41,8 @@ impl Module {
     /// it away.
     ///
     /// # Errors
-    /// [`Error::KeyIndigestible`], [`Error::KeyHandleInvalid`],
+    /// [`Error::KeyIndigestible`], also for a key whose state forbids every use;
+    /// [`Error::KeyHandleInvalid`],
     /// [`Error::OperationNotInitialized`].
     pub fn digest_key(&self, session: SessionHandle, key: ObjectHandle) -> Result<()> {
         let session = self.session(session)?;
@@ -53,7 +54,8 @@ impl Module {
             return Err(Error::KeyHandleInvalid(key));
         }
         session.token.authorize(principal, Action::DigestKey, Resource::Object(object))?;
-        if !object.is_value_readable() {
+        let state = session.token.require_state(Action::DigestKey, object);
+        if !object.is_value_readable() || state.is_err() {
             return Err(Error::KeyIndigestible);
         }
         session.state.lock().digest_update(object.value().expose())

@@ -4,7 +4,6 @@ use super::Module;
 use super::objects::require_trust;
 use crate::error::{Error, Result};
 use crate::mechanism::{GENERATED_KEY_MAX, GENERATED_KEY_MIN, RawMechanism};
-use crate::object::KeyState;
 use crate::object::request::NewObject;
 use crate::policy::{Action, Principal, Resource};
 use crate::secret::SecretBytes;
@@ -78,7 +77,7 @@ impl Module {
         };
         let key_type = object.key_type().ok_or(Error::KeyHandleInvalid(key))?;
         session.token.authorize(principal, action, Resource::Object(object))?;
-        if !object.flag(usage) || object.lifecycle().state != KeyState::Enabled {
+        if !object.flag(usage) || session.token.require_state(action, object).is_err() {
             return Err(Error::KeyFunctionNotPermitted);
         }
         if !hash.accepts(key_type) {

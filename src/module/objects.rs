@@ -259,7 +259,10 @@ impl Module {
                 session.refresh()?;
                 let now = opened.load();
                 match &*now {
-                    Some(key) if key.is_usable(principal) => {
+                    Some(key)
+                        if key.is_usable(principal)
+                            && !key.live().is_some_and(|live| session.token.is_gone(live)) =>
+                    {
                         // Written once in a while only: other threads read this line.
                         if !used.load(Ordering::Relaxed) {
                             used.store(true, Ordering::Relaxed);
@@ -336,6 +339,7 @@ impl Module {
                     session
                         .token
                         .authorize(principal, Action::ReadValue, Resource::Object(key.object()))
+                        .and_then(|()| session.token.require_state(Action::ReadValue, key.object()))
                         .map_err(|_| Error::AttributeSensitive(AttributeType::Value))?;
                 }
                 key.object().read(number)

@@ -32,7 +32,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::secret::SecretBytes;
-use crate::types::{AttributeType, AttributeValue, Date, ObjectClass, Ulong};
+use crate::types::{AttributeType, AttributeValue, Date, ObjectClass, Region, Ulong};
 use minicbor::bytes::{ByteArray, ByteSlice};
 use minicbor::{CborLen, Decode, Encode};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -195,8 +195,8 @@ pub fn encode(object: &Object, with_value: bool) -> Result<SecretBytes> {
             .map(|MaterialMark { salt, hash }| WireMark { salt: salt.into(), hash: hash.into() }),
         multi_region: life.multi_region.as_ref().map(|it| WireMultiRegion {
             is_primary: it.is_primary,
-            primary: &it.primary,
-            replicas: it.replicas.iter().map(String::as_str).collect(),
+            primary: it.primary.as_str(),
+            replicas: it.replicas.iter().map(Region::as_str).collect(),
         }),
     };
     SecretBytes::filled(minicbor::len(&wire), |out| {
@@ -230,6 +230,14 @@ pub fn decode(bytes: &[u8]) -> Option<Object> {
         }
         None => None,
     };
+    let multi_region = match wire.multi_region {
+        Some(WireMultiRegion { is_primary, primary, replicas }) => Some(MultiRegion {
+            is_primary,
+            primary: Region::new(primary)?,
+            replicas: replicas.into_iter().map(Region::new).collect::<Option<_>>()?,
+        }),
+        None => None,
+    };
     Some(Object {
         class,
         attributes,
@@ -247,11 +255,7 @@ pub fn decode(bytes: &[u8]) -> Option<Object> {
                 salt: salt.into(),
                 hash: hash.into(),
             }),
-            multi_region: wire.multi_region.map(|it| MultiRegion {
-                is_primary: it.is_primary,
-                primary: it.primary.to_owned(),
-                replicas: it.replicas.into_iter().map(str::to_owned).collect(),
-            }),
+            multi_region,
         }),
     })
 }
@@ -336,13 +340,10 @@ mod tests {
     }
 
     fn regions() -> impl Strategy<Value = MultiRegion> {
-        let region = prop::sample::select(vec!["us-east-1", "eu-west-1", "ap-south-1"]);
+        let region = prop::sample::select(vec!["us-east-1", "eu-west-1", "ap-south-1"])
+            .prop_map(|name| Region::new(name).unwrap());
         (any::<bool>(), region.clone(), prop::collection::vec(region, 0..3)).prop_map(
-            |(is_primary, primary, replicas)| MultiRegion {
-                is_primary,
-                primary: primary.into(),
-                replicas: replicas.into_iter().map(str::to_owned).collect(),
-            },
+            |(is_primary, primary, replicas)| MultiRegion { is_primary, primary, replicas },
         )
     }
 

@@ -4,7 +4,7 @@
 //! is at a time, whatever its record says.
 
 use super::tags::Tags;
-use crate::types::{KeyState, Origin};
+use crate::types::{KeyState, Origin, Region};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long a key can wait for its deletion, in days (KMS API: `PendingWindowInDays`).
@@ -75,9 +75,9 @@ pub struct MultiRegion {
     /// Whether it is the primary key; the others are replicas.
     pub is_primary: bool,
     /// The primary key's Region.
-    pub primary: String,
+    pub primary: Region,
     /// The replicas' Regions, sorted; of a replica its own among them.
-    pub replicas: Vec<String>,
+    pub replicas: Vec<Region>,
 }
 
 impl Lifecycle {
@@ -128,6 +128,12 @@ impl Lifecycle {
     #[must_use]
     pub fn next_change(&self, now: SystemTime) -> Option<SystemTime> {
         [self.gone_at(), self.valid_to].into_iter().flatten().filter(|date| *date > now).min()
+    }
+
+    /// Whether the time makes a difference: a deletion or an expiry is to come or over.
+    #[must_use]
+    pub fn has_dates(&self) -> bool {
+        self.valid_to.is_some() || self.gone_at().is_some()
     }
 
     /// Whether a date that has passed is still to be acted on in the record.

@@ -2,7 +2,9 @@
 
 use super::Token;
 use crate::error::Result;
+use crate::object::Object;
 use crate::policy::{self, Action, Principal, Resource};
+use std::time::UNIX_EPOCH;
 
 impl Token {
     /// Whether `principal` may do `action` to `resource`: everybody who does something
@@ -18,5 +20,16 @@ impl Token {
         resource: Resource<'_>,
     ) -> Result<()> {
         policy::authorize(principal, action, resource)
+    }
+
+    /// Whether the present state of an object goes with an action. Asks the clock only
+    /// where that makes a difference.
+    ///
+    /// # Errors
+    /// As for [`policy::require_state`].
+    pub fn require_state(&self, action: Action, object: &Object) -> Result<()> {
+        let has_dates = object.lifecycle().has_dates();
+        let now = if has_dates { self.surroundings.clock.now() } else { UNIX_EPOCH };
+        policy::require_state(action, object, now)
     }
 }

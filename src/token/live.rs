@@ -5,6 +5,7 @@ use crate::store::{Changes, Kind, RecordId, Sequence};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::SystemTime;
 
 /// An opened record. It never changes; when the record does, it stops being
 /// [`LiveObject::is_current`] and must be asked for again.
@@ -32,10 +33,29 @@ impl LiveObject {
         Self { object, kind, version, bound, complete, current: AtomicBool::new(true) }
     }
 
+    /// The first time after `now` at which a date changes what it is.
+    #[must_use]
+    pub fn next_change(&self, now: SystemTime) -> Option<SystemTime> {
+        self.object.lifecycle().next_change(now)
+    }
+
+    /// When it is gone, if it waits for that: from then on it is not there, whether its
+    /// record has been removed or not.
+    #[must_use]
+    pub fn gone_at(&self) -> Option<SystemTime> {
+        self.object.lifecycle().gone_at()
+    }
+
     /// The object.
     #[must_use]
     pub const fn object(&self) -> &Object {
         &self.object
+    }
+
+    /// Its unique id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.object.unique_id()
     }
 
     /// Whether the record is still what it was, as of the last

@@ -119,7 +119,7 @@ impl Token {
                 Ok(checked) => {
                     self.access.store(Arc::new(checked));
                     registry.retire_sealed();
-                    return Ok(());
+                    break;
                 }
                 Err(Error::RootKeyReplaced) => {
                     let root = access.vault.as_ref().map(|vault| *vault.root_name());
@@ -136,6 +136,8 @@ impl Token {
             drop(registry);
             self.refresh()?;
         }
+        self.act_on_dates_now_and_then();
+        Ok(())
     }
 
     /// The same login with the user as stored now.

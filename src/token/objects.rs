@@ -1,13 +1,14 @@
 //! The token's objects as records: made, opened, changed, removed.
 
-use super::record::{PRIVATE, PUBLIC, to_vec};
+use super::record::{ALIAS, GRANT, PRIVATE, PUBLIC, to_vec};
+use super::sealed::OF_KEY;
 use super::{LiveObject, Token, record_id};
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::object::{Object, codec};
 use crate::policy::{Action, Principal, Resource};
 use crate::secret::SecretBytes;
-use crate::store::{Change, Changes, Kind, Reader, Record, RecordId, Sequence, Tag};
+use crate::store::{self, Change, Changes, Kind, Reader, Record, RecordId, Sequence, Tag};
 use crate::types::{AttributeType, ObjectClass};
 use crate::vault::{Place, Vault, public_tag};
 use minicbor::bytes::ByteVec;
@@ -23,6 +24,31 @@ pub(super) const INDEXED: [(AttributeType, u8); 4] = [
     (AttributeType::KeyType, 2),
     (AttributeType::Class, 1),
 ];
+
+/// By which objects are found that a date is to act on. Stored.
+const DATED: u8 = 5;
+
+/// The dates of objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dated {
+    /// A deletion.
+    Deletion,
+    /// The expiry of imported material.
+    Expiry,
+}
+
+impl Dated {
+    pub const ALL: [Self; 2] = [Self::Deletion, Self::Expiry];
+
+    /// What the objects bear that such a date is to act on.
+    pub fn tag(self, kind: Kind, vault: Option<&Vault>) -> Result<Tag> {
+        let value: &[u8] = match self {
+            Self::Deletion => b"deletion",
+            Self::Expiry => b"expiry",
+        };
+        tag(kind, vault, DATED, value)
+    }
+}
 
 /// An object's body: what everybody may read, and what needs the vault.
 #[derive(Encode, Decode)]
@@ -112,6 +138,7 @@ impl Token {
         let id = record_id(object.unique_id())?;
         let live = Arc::new(LiveObject::new(object, kind, 1, bound, true));
         let kept = self.registry.lock().keep(id, &live, stamp.and_commit(sequence));
+        self.act_on_dates_now_and_then();
         Ok(kept.unwrap_or_else(|| {
             // Somebody may have changed it already.
             live.retire();
@@ -124,16 +151,34 @@ impl Token {
     /// # Errors
     /// [`Error::RecordDamaged`]; the store could not be read.
     pub fn get(&self, principal: Principal, unique_id: &str) -> Result<Option<Arc<LiveObject>>> {
+        let live = self.look_up(principal, unique_id)?;
+        Ok(live.filter(|live| {
+            let resource = Resource::Object(live.object());
+            self.authorize(principal, Action::DescribeKey, resource).is_ok()
+        }))
+    }
+
+    /// The object with this unique id, as far as the login of `principal` opens it.
+    /// What may be done with it is asked for by whoever does it.
+    pub(super) fn look_up(
+        &self,
+        principal: Principal,
+        unique_id: &str,
+    ) -> Result<Option<Arc<LiveObject>>> {
         self.refresh()?;
         let Some(id) = RecordId::new(unique_id) else { return Ok(None) };
         for &kind in visible_kinds(principal) {
             if let Some(live) = self.opened(principal, kind, &id)? {
-                let resource = Resource::Object(live.object());
-                let seen = self.authorize(principal, Action::DescribeKey, resource).is_ok();
-                return Ok(seen.then_some(live));
+                return Ok(Some(live).filter(|live| !self.is_gone(live)));
             }
         }
         Ok(None)
+    }
+
+    /// Whether the deletion of an object is due. Asks the clock only where there is one.
+    #[must_use]
+    pub fn is_gone(&self, live: &LiveObject) -> bool {
+        live.gone_at().is_some_and(|date| date <= self.surroundings.clock.now())
     }
 
     /// Which of these objects, by unique id and whether they are private, the token has
@@ -212,35 +257,34 @@ impl Token {
         live: &LiveObject,
         change: &mut dyn FnMut(&Object) -> Result<Object>,
     ) -> Result<Option<()>> {
-        self.edit(principal, Action::UpdateAttributes, live, &mut |present, vault| {
+        self.edit(principal, Action::UpdateAttributes, live, &mut |present, vault, _| {
             let changed = change(&present.object)?;
-            self.put(vault, &changed, present.version)
+            Ok(vec![self.put(vault, &changed, present.version)?])
         })
     }
 
-    /// Destroys an object.
+    /// Destroys an object, and a key's grants and aliases with it.
     ///
     /// # Errors
     /// [`Error::ActionProhibited`] when `CKA_DESTROYABLE` is false;
     /// [`Error::UserNotLoggedIn`].
     pub fn remove(&self, principal: Principal, live: &LiveObject) -> Result<Option<()>> {
-        self.edit(principal, Action::DestroyKey, live, &mut |present, _| {
+        self.edit(principal, Action::DestroyKey, live, &mut |present, vault, reader| {
             if !present.object.flag(AttributeType::Destroyable) {
                 return Err(Error::ActionProhibited("CKA_DESTROYABLE is false"));
             }
-            let id = record_id(present.object.unique_id())?;
-            Ok(Change::Remove { kind: present.kind, id, expected: present.version })
+            removal(present, vault, reader)
         })
     }
 
-    /// One change of one object as it stands under the writer's lock; `None`
+    /// The changes that one object meets as it stands under the writer's lock; `None`
     /// when it is gone.
-    fn edit(
+    pub(super) fn edit(
         &self,
         principal: Principal,
         action: Action,
         live: &LiveObject,
-        change: &mut dyn FnMut(&LiveObject, Option<&Vault>) -> Result<Change>,
+        change: &mut Edit<'_>,
     ) -> Result<Option<()>> {
         self.refresh()?;
         self.authorize(principal, action, Resource::Object(live.object()))?;
@@ -260,11 +304,16 @@ impl Token {
                     return Ok(Vec::new());
                 };
                 let present = open(&record, vault)?;
+                if self.is_gone(&present) {
+                    gone = true;
+                    return Ok(Vec::new());
+                }
                 self.authorize(principal, action, Resource::Object(&present.object))?;
-                Ok(vec![change(&present, vault)?])
+                change(&present, vault, reader)
             })?;
             Ok((!gone).then_some(()))
         })
+        .inspect(|_| self.act_on_dates_now_and_then())
     }
 
     /// The change that seals a record of an object under another root key; `None` for
@@ -283,9 +332,40 @@ impl Token {
     }
 
     /// The change that stores `object` over version `expected`.
-    fn put(&self, vault: Option<&Vault>, object: &Object, expected: u64) -> Result<Change> {
+    pub(super) fn put(
+        &self,
+        vault: Option<&Vault>,
+        object: &Object,
+        expected: u64,
+    ) -> Result<Change> {
         put(vault, object, expected, &*self.surroundings.entropy)
     }
+}
+
+/// What changes an object, seen with what opens records and all else that is stored.
+pub(super) type Edit<'a> =
+    dyn FnMut(&LiveObject, Option<&Vault>, &dyn Reader) -> Result<Vec<Change>> + 'a;
+
+/// The changes that remove an object, and of a key its grants and aliases.
+pub(super) fn removal(
+    present: &LiveObject,
+    vault: Option<&Vault>,
+    reader: &dyn Reader,
+) -> Result<Vec<Change>> {
+    let id = record_id(present.object.unique_id())?;
+    let expected = present.version;
+    let mut changes = vec![Change::Remove { kind: present.kind, id, expected }];
+    let Some(vault) = vault else { return Ok(changes) };
+    for kind in [GRANT, ALIAS] {
+        // By their tags, so that a damaged one keeps nothing from going.
+        let of_key = Tag { property: OF_KEY, hash: vault.tag(OF_KEY, present.id().as_bytes())? };
+        store::for_each(reader, kind, &[of_key], |record| {
+            let (id, expected) = (record.id.clone(), record.version);
+            changes.push(Change::Remove { kind, id, expected });
+            Ok(())
+        })?;
+    }
+    Ok(changes)
 }
 
 /// The change that stores `object` over version `expected`.
@@ -336,6 +416,14 @@ pub(super) fn tags(object: &Object, vault: Option<&Vault>) -> Result<Vec<Tag>> {
             Some(tag(kind, vault, property, &value))
         })
         .collect::<Result<Vec<_>>>()?;
+    let life = object.lifecycle();
+    for (dated, is_so) in
+        [(Dated::Deletion, life.gone_at().is_some()), (Dated::Expiry, life.valid_to.is_some())]
+    {
+        if is_so {
+            tags.push(dated.tag(kind, vault)?);
+        }
+    }
     tags.sort_unstable();
     Ok(tags)
 }

@@ -35,6 +35,9 @@ pub(super) trait SealedValue: Encode<()> + CborLen<()> + for<'b> Decode<'b, ()> 
 /// One property by which a record is found.
 pub(super) type Property<'a> = (u8, &'a str);
 
+/// The property by which all that belongs to a key is found: its unique id.
+pub(super) const OF_KEY: u8 = 1;
+
 /// A value and the version of its record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stored<T> {
@@ -246,5 +249,6 @@ impl Token {
             })?;
             made.ok_or_else(|| Error::FunctionFailed("the store changed nothing".into()))
         })
+        .inspect(|_| self.act_on_dates_now_and_then())
     }
 }

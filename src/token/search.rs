@@ -6,7 +6,7 @@
 //! §5.7.7); everything else that matches is found once.
 
 use super::live::Stamp;
-use super::objects::{INDEXED, kind_of, open, tag, visible_kinds};
+use super::objects::{Dated, INDEXED, kind_of, open, tag, visible_kinds};
 use super::record::{PRIVATE, PUBLIC};
 use super::{LiveObject, Token};
 use crate::error::{Error, Result};
@@ -190,9 +190,12 @@ impl Token {
             .map(|(property, value)| tag(kind, vault, property, value))
             .collect::<Result<Vec<_>>>()?;
         let page = self.store.find(kind, &tags, after, PAGE)?;
+        let dated = Dated::Deletion.tag(kind, vault)?;
+        let one_may_be_gone = !page.records.is_empty()
+            && !self.store.find(kind, &[dated], None, 1)?.records.is_empty();
         let mut found = Vec::new();
         for record in &page.records {
-            found.extend(self.judged(principal, query, record, vault)?);
+            found.extend(self.judged(principal, query, record, vault, one_may_be_gone)?);
         }
         let next = page.next.map(|cursor| Stage::Of(kind, Some(cursor)));
         Ok((found, next.or(after_this)))
@@ -200,13 +203,15 @@ impl Token {
 
     /// What is found by a record that bears the query's tags. No seal protects
     /// the look-up columns, so one that is asked for by label or id is opened: who
-    /// edits the file must not make a program use another key than it named.
+    /// edits the file must not make a program use another key than it named. So is each
+    /// where one may have been deleted by its date.
     fn judged(
         &self,
         principal: Principal,
         query: &Query,
         record: &Record,
         vault: Option<&Vault>,
+        one_may_be_gone: bool,
     ) -> Result<Option<Found>> {
         let unopened = || Found {
             unique_id: record.id.as_str().to_owned(),
@@ -215,7 +220,8 @@ impl Token {
         };
         let is_indexed = query.needs_only(INDEXED.iter().map(|(attribute, _)| *attribute));
         let names = [AttributeType::Label, AttributeType::Id];
-        if is_indexed && names.iter().all(|name| query.wanted(*name).is_none()) {
+        if is_indexed && !one_may_be_gone && names.iter().all(|name| query.wanted(*name).is_none())
+        {
             return Ok(Some(unopened()));
         }
         let known = self.registry.lock().get(record.kind, &record.id);
@@ -225,6 +231,9 @@ impl Token {
         let Ok(live) = known.map_or_else(|| open(record, vault).map(Arc::new), Ok) else {
             return Ok(is_indexed.then(unopened));
         };
+        if self.is_gone(&live) {
+            return Ok(None);
+        }
         match self.matches(principal, query, &live) {
             false if is_indexed => Err(Error::RecordDamaged(record.id.as_str().to_owned())),
             fits => Ok(fits.then(|| Found::of(live))),
@@ -237,6 +246,7 @@ impl Token {
         let resource = Resource::Object(live.object());
         query.matches(live.object())
             && (query.wanted(AttributeType::Value).is_none()
-                || self.authorize(principal, Action::ReadValue, resource).is_ok())
+                || (self.authorize(principal, Action::ReadValue, resource).is_ok()
+                    && self.require_state(Action::ReadValue, live.object()).is_ok()))
     }
 }

@@ -4,6 +4,7 @@ mod access_keys;
 mod credentials;
 mod freshness;
 mod integrity;
+mod key_life;
 mod life;
 mod named;
 mod objects;

@@ -145,6 +145,8 @@ impl Token {
                             Ok(live) => live,
                             Err(damaged) => return visit(Err(damaged)),
                         };
+                        // What a date has ended goes nowhere any more.
+                        let Some(live) = self.as_of_now(live)? else { return Ok(()) };
                         self.authorize(principal, Action::BackUp, Resource::Object(live.object()))?;
                         visit(Ok(&live))
                     })?;
