@@ -33,6 +33,9 @@ pub enum Acted {
     MaterialExpired(String),
 }
 
+/// Records that a date has made wrong.
+type Due = BTreeSet<(Kind, RecordId)>;
+
 impl Token {
     /// Acts on dates when it is time to look for them. What keeps it from that is no
     /// reason to fail at what else was done: it is tried again.
@@ -72,8 +75,8 @@ impl Token {
         &self,
         vault: &Vault,
         now: SystemTime,
-    ) -> Result<(BTreeSet<(Kind, RecordId)>, Option<SystemTime>)> {
-        let mut due = BTreeSet::new();
+    ) -> Result<(Due, Option<SystemTime>)> {
+        let mut due = Due::new();
         let mut next: Option<SystemTime> = None;
         for kind in [PRIVATE, PUBLIC] {
             for dated in Dated::ALL {
