@@ -50,6 +50,8 @@ pub enum Error {
     CryptokiNotInitialized,
     /// More data in one call than the module takes.
     DataLenRange,
+    /// The user or role may not act until the owner enables it again: which.
+    EntityDisabled(String),
     /// A user, a role, an access key, or something of theirs is there already: what.
     EntityExists(String),
     /// There is no such user, role or access key, or nothing of theirs: what.
@@ -181,8 +183,6 @@ pub enum Error {
     UserAlreadyLoggedIn,
     /// Another user is logged in.
     UserAnotherAlreadyLoggedIn,
-    /// The user of this name may not log in until the owner enables it again.
-    UserDisabled(String),
     /// A login is needed.
     UserNotLoggedIn,
     /// The user's PIN has not been set yet.
@@ -240,6 +240,7 @@ impl fmt::Display for Error {
             Self::CryptokiAlreadyInitialized => f.write_str("the module is initialised already"),
             Self::CryptokiNotInitialized => f.write_str("the module is not initialised"),
             Self::DataLenRange => f.write_str("too much data for one call"),
+            Self::EntityDisabled(what) => write!(f, "{what} is disabled"),
             Self::EntityExists(what) => write!(f, "{what} is there already"),
             Self::EntityUnknown(what) => write!(f, "there is no {what}"),
             Self::EntropyUnavailable => f.write_str("the operating system gave no random bytes"),
@@ -321,7 +322,6 @@ impl fmt::Display for Error {
             }
             Self::UserAlreadyLoggedIn => f.write_str("this user is logged in already"),
             Self::UserAnotherAlreadyLoggedIn => f.write_str("another user is logged in"),
-            Self::UserDisabled(name) => write!(f, "user {name} is disabled"),
             Self::UserNotLoggedIn => f.write_str("a login is needed"),
             Self::UserPinNotInitialized => f.write_str("the user PIN has not been set"),
             Self::UserTypeInvalid => f.write_str("there is no such type of user"),

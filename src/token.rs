@@ -31,6 +31,7 @@ mod live;
 mod login;
 mod manifest;
 mod name;
+mod named_login;
 mod objects;
 mod quarantine;
 mod record;
@@ -51,6 +52,7 @@ pub use entity::{Entity, Identity, POLICIES_MAX, POLICY_NAME_MAX, TAGS_MAX};
 pub use key_life::Scheduled;
 pub use live::LiveObject;
 pub use name::Name;
+pub use named_login::NamedLogin;
 pub use quarantine::Quarantined;
 pub use roles::{Role, SESSION_SECONDS};
 pub use search::{Found, Search};
@@ -68,7 +70,7 @@ use crate::vault::{PinParameters, PrivateKey, Vault};
 use arc_swap::ArcSwap;
 use live::Registry;
 use parking_lot::{Mutex, RwLock};
-use record::{HEADER, Header, USER};
+use record::{HEADER, Header, ROLE, USER};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -181,23 +183,26 @@ struct Access {
     principal: Principal,
     /// Whose PIN it was.
     holder: Option<Holder>,
+    /// The role that a named user asked for.
+    role: Option<Name>,
     vault: Option<Arc<Vault>>,
     /// What opens the root key that follows the present one.
     key: Option<Arc<PrivateKey>>,
     /// What does so once the change of the own PIN that is under way is stored.
     coming: Option<Arc<PrivateKey>>,
     /// The named user as of the last look at the token.
-    user: Option<Arc<User>>,
+    named: Option<Arc<NamedLogin>>,
 }
 
 impl Access {
     const PUBLIC: Self = Self {
         principal: Principal::Public,
         holder: None,
+        role: None,
         vault: None,
         key: None,
         coming: None,
-        user: None,
+        named: None,
     };
 }
 
@@ -434,7 +439,7 @@ impl Token {
         } else {
             None
         };
-        if live::touches(&changes, USER) {
+        if [USER, ROLE].into_iter().any(|kind| live::touches(&changes, kind)) {
             registry.doubt_login();
         }
         registry.apply(&changes);

@@ -9,7 +9,7 @@ pub const fn of(error: &Error) -> CK_RV {
         Error::ActionProhibited(_)
         | Error::CredentialOutdated(_)
         | Error::Refused(_)
-        | Error::UserDisabled(_) => CKR_ACTION_PROHIBITED,
+        | Error::EntityDisabled(_) => CKR_ACTION_PROHIBITED,
         Error::ArgumentsBad(_)
         | Error::InvalidArn(_)
         | Error::MalformedPolicy(_)

@@ -307,9 +307,7 @@ impl Token {
         let Some(stored) = self.credential(holder)? else {
             return Err(match holder {
                 Holder::Standard(_) => Error::UserPinNotInitialized,
-                Holder::Named(_) => {
-                    self.unlock_nothing(pin).map_or_else(|e| e, |()| Error::PinIncorrect)
-                }
+                Holder::Named(_) => self.unlock_nothing(pin),
             });
         };
         let serial = self.header().serial.clone();
@@ -331,15 +329,18 @@ impl Token {
         unlocked
     }
 
-    /// Does the work of a wrong PIN for a name that nobody has, so that neither the answer
-    /// nor the time it takes tells who is there.
-    pub(super) fn unlock_nothing(&self, pin: &Pin) -> Result<()> {
-        if pin.is_too_long() {
-            return Ok(());
-        }
-        self.new_lock(&UserType::User.into(), pin)?;
-        // Counted as others are, but as nobody's and without a limit.
-        self.store.reserve(&record_id("user/")?, u32::MAX)?.fail().map(|_| ())
+    /// The answer to a name that nobody has, after the work of a wrong PIN, so that neither
+    /// it nor the time it takes tells who is there.
+    pub(super) fn unlock_nothing(&self, pin: &Pin) -> Error {
+        let work = || {
+            if pin.is_too_long() {
+                return Ok(());
+            }
+            self.new_lock(&UserType::User.into(), pin)?;
+            // Counted as others are, but as nobody's and without a limit.
+            self.store.reserve(&record_id("user/")?, u32::MAX)?.fail().map(|_| ())
+        };
+        work().err().unwrap_or(Error::PinIncorrect)
     }
 
     /// Whether a PIN was set for this holder.

@@ -1,7 +1,8 @@
 //! Who is logged in: how a login begins, lives on and ends.
 
 use super::live::Registry;
-use super::{Access, Header, Holder, Name, Token, User, users};
+use super::record::ROLE;
+use super::{Access, Header, Holder, Name, NamedLogin, Token, record_id};
 use crate::error::{Error, Result};
 use crate::policy::{LoginNumber, Principal};
 use crate::secret::Pin;
@@ -14,37 +15,40 @@ impl Token {
     /// Logs `user` in (`C_Login`, PKCS#11 v3.2 §5.6.8). The rules about other
     /// sessions are the caller's.
     ///
-    /// A PIN `name:pin` of [`UserType::User`] logs the named user in, unless there is none
-    /// of that name, or the owner's own PIN has a colon in it: then it is the owner's.
+    /// A PIN `name:pin` of [`UserType::User`] logs the named user in, `role/role:name:pin`
+    /// into that role, unless there is none of that name, or the owner's own PIN has a
+    /// colon in it: then it is the owner's.
     ///
     /// # Errors
-    /// [`Error::PinIncorrect`], [`Error::PinLocked`], [`Error::UserDisabled`],
+    /// [`Error::PinIncorrect`], [`Error::PinLocked`], [`Error::EntityDisabled`],
     /// [`Error::UserPinNotInitialized`], [`Error::UserTypeInvalid`],
-    /// [`Error::UserAlreadyLoggedIn`], [`Error::UserAnotherAlreadyLoggedIn`].
+    /// [`Error::UserAlreadyLoggedIn`], [`Error::UserAnotherAlreadyLoggedIn`];
+    /// [`Error::ActionProhibited`] when the user may not take the role.
     pub fn login(&self, user: UserType, pin: &Pin) -> Result<()> {
         // Only for keys with CKA_ALWAYS_AUTHENTICATE, of which there are none.
         if user == UserType::ContextSpecific {
             return Err(Error::OperationNotInitialized);
         }
         if user == UserType::User
-            && let Some((name, pin)) = split(pin)
-            && self.takes_named_pins(&name)?
+            && let Some((who, pin)) = split(pin)
+            && self.takes_named_pins(&who)?
         {
-            return self.log_in(&name.into(), &pin);
+            return self.log_in_by_name(who, &pin);
         }
-        self.log_in(&user.into(), pin)
+        self.log_in(&user.into(), None, pin)
     }
 
-    /// Logs in whoever has this name (`C_LoginUser`, PKCS#11 v3.2 §5.6.9). Without a name
-    /// it is [`Token::login`].
+    /// Logs in whoever has this name (`C_LoginUser`, PKCS#11 v3.2 §5.6.9); `role/role` with
+    /// the PIN `name:pin` is the user `name` in that role. Without a name it is
+    /// [`Token::login`].
     ///
     /// # Errors
     /// As for [`Token::login`]. A name that nobody has is [`Error::PinIncorrect`].
     pub fn login_user(&self, user: UserType, name: &str, pin: &Pin) -> Result<()> {
         match user {
             _ if name.is_empty() => self.login(user, pin),
-            UserType::User => match Name::new(name) {
-                Some(name) => self.log_in(&name.into(), pin),
+            UserType::User => match Who::new(name) {
+                Some(who) => self.log_in_by_name(who, pin),
                 None => Err(self.refuse_nobody(pin)),
             },
             // The security officer has no name.
@@ -53,8 +57,8 @@ impl Token {
         }
     }
 
-    /// Whether a PIN that begins with this name is that user's.
-    fn takes_named_pins(&self, name: &Name) -> Result<bool> {
+    /// Whether a PIN that begins with this name is that user's, or one for that role.
+    fn takes_named_pins(&self, who: &Who) -> Result<bool> {
         let owner = match self.credential(&UserType::User.into()) {
             // One that is damaged notes nothing.
             Err(Error::RecordDamaged(_)) => None,
@@ -63,7 +67,20 @@ impl Token {
         if owner.is_some_and(|owner| owner.credential.has_colon()) {
             return Ok(false);
         }
-        self.has_credential(&name.clone().into())
+        match who {
+            Who::User(name) => self.has_credential(&name.clone().into()),
+            Who::Role(name) => Ok(self.store.get(ROLE, &record_id(name.folded())?)?.is_some()),
+        }
+    }
+
+    fn log_in_by_name(&self, who: Who, pin: &Pin) -> Result<()> {
+        match who {
+            Who::User(name) => self.log_in(&name.into(), None, pin),
+            Who::Role(role) => match split(pin) {
+                Some((Who::User(name), pin)) => self.log_in(&name.into(), Some(role), &pin),
+                _ => Err(self.refuse_nobody(pin)),
+            },
+        }
     }
 
     /// The answer to a name that can be nobody's, after as much work as for any other.
@@ -71,18 +88,18 @@ impl Token {
         if self.principal() != Principal::Public {
             return Error::UserAnotherAlreadyLoggedIn;
         }
-        match self.unlock_nothing(pin) {
-            Ok(()) => Error::PinIncorrect,
-            Err(failed) => failed,
-        }
+        self.unlock_nothing(pin)
     }
 
-    fn log_in(&self, holder: &Holder, pin: &Pin) -> Result<()> {
+    fn log_in(&self, holder: &Holder, role: Option<Name>, pin: &Pin) -> Result<()> {
         let _one_at_a_time = self.login.lock();
-        match &self.access.load().holder {
-            None => {}
-            Some(present) if present == holder => return Err(Error::UserAlreadyLoggedIn),
-            Some(_) => return Err(Error::UserAnotherAlreadyLoggedIn),
+        let present = self.access.load_full();
+        if let Some(other) = &present.holder {
+            let is_same = other == holder && present.role == role;
+            return Err(match is_same {
+                true => Error::UserAlreadyLoggedIn,
+                false => Error::UserAnotherAlreadyLoggedIn,
+            });
         }
         let unlocked = self.unlock(holder, pin)?;
         let Opened { vault, key } = self.brought_up_to_date(holder, pin, unlocked).opened;
@@ -96,10 +113,11 @@ impl Token {
                 }
             },
             holder: Some(holder.clone()),
+            role,
             vault: Some(Arc::new(vault)),
             key: key.map(Arc::new),
             coming: None,
-            user: None,
+            named: None,
         };
         self.begin(access)
     }
@@ -140,33 +158,26 @@ impl Token {
         Ok(())
     }
 
-    /// The same login with the user as stored now.
+    /// The same login with the user and the role as stored now.
     ///
     /// # Errors
-    /// [`Error::UserDisabled`]; [`Error::UserNotLoggedIn`] when the user was removed, or
-    /// the login had ended before; [`Error::RootKeyReplaced`]; [`Error::RecordDamaged`];
-    /// the store could not be read.
+    /// As for [`NamedLogin::read`]; [`Error::UserNotLoggedIn`] when the login had ended
+    /// before.
     fn checked(&self, access: &Access) -> Result<Access> {
         let (holder, vault) = match (&access.holder, &access.vault) {
             (Some(holder), Some(vault)) => (holder, vault),
             _ => return Err(Error::UserNotLoggedIn),
         };
         let Holder::Named(name) = holder else { return Ok(access.clone()) };
-        let mut user = None;
+        let (home, now) = (self.home(), self.surroundings.clock.now());
+        let mut named = None;
         self.store.snapshot(&mut |reader| {
-            user = users::read(reader, vault, name)?;
+            let who = (name, access.role.as_ref());
+            let before = access.named.as_deref();
+            named = Some(Arc::new(NamedLogin::read(reader, vault, who, before, home, now)?));
             Ok(())
         })?;
-        let user = user.ok_or(Error::UserNotLoggedIn)?;
-        // One of the same name who came later is somebody else.
-        let is_other = |before: &Arc<User>| before.entity.unique_id != user.entity.unique_id;
-        if access.user.as_ref().is_some_and(is_other) {
-            return Err(Error::UserNotLoggedIn);
-        }
-        if user.entity.is_disabled {
-            return Err(Error::UserDisabled(user.entity.name.to_string()));
-        }
-        Ok(Access { user: Some(Arc::new(user)), ..access.clone() })
+        Ok(Access { named, ..access.clone() })
     }
 
     /// After others have changed users: ends the login of one who was disabled or
@@ -181,7 +192,12 @@ impl Token {
                 Ok(checked) => self.access.store(Arc::new(checked)),
                 // Once the header is seen that says so.
                 Err(Error::RootKeyReplaced) => return Ok(()),
-                Err(Error::UserDisabled(_) | Error::UserNotLoggedIn | Error::RecordDamaged(_)) => {
+                Err(
+                    Error::EntityDisabled(_)
+                    | Error::MalformedPolicy(_)
+                    | Error::RecordDamaged(_)
+                    | Error::UserNotLoggedIn,
+                ) => {
                     self.access.store(Arc::new(Access::PUBLIC));
                     registry.retire_sealed();
                 }
@@ -207,10 +223,12 @@ impl Token {
         Ok(())
     }
 
-    /// The named user who is logged in, as of the last look at the token.
+    /// The named user who is logged in, as of the last look at the token; `None` when
+    /// nobody is, the owner, or the security officer. Another value when anything of it has
+    /// changed.
     #[must_use]
-    pub fn named_user(&self) -> Option<Arc<User>> {
-        self.access.load().user.clone()
+    pub fn named_login(&self) -> Option<Arc<NamedLogin>> {
+        self.access.load().named.clone()
     }
 
     /// Whose PIN the login was made with; `None` when nobody is logged in.
@@ -220,10 +238,29 @@ impl Token {
     }
 }
 
+/// What a user name says.
+enum Who {
+    User(Name),
+    /// A role, taken by a user whom the PIN names.
+    Role(Name),
+}
+
+impl Who {
+    /// The longest text that is one, in bytes.
+    const MAX_LEN: usize = "role/".len() + Name::MAX_LEN;
+
+    fn new(text: &str) -> Option<Self> {
+        match text.strip_prefix("role/") {
+            Some(role) => Name::new(role).map(Self::Role),
+            None => Name::new(text).map(Self::User),
+        }
+    }
+}
+
 /// A PIN of the form `name:pin`. The PIN itself may have more colons.
-fn split(pin: &Pin) -> Option<(Name, Pin)> {
+fn split(pin: &Pin) -> Option<(Who, Pin)> {
     let bytes = pin.expose();
-    let colon = bytes.iter().take(Name::MAX_LEN + 1).position(|byte| *byte == b':')?;
-    let name = str::from_utf8(&bytes[..colon]).ok().and_then(Name::new)?;
-    Some((name, Pin::copied(&bytes[colon + 1..])))
+    let colon = bytes.iter().take(Who::MAX_LEN + 1).position(|byte| *byte == b':')?;
+    let who = str::from_utf8(&bytes[..colon]).ok().and_then(Who::new)?;
+    Some((who, Pin::copied(&bytes[colon + 1..])))
 }

@@ -4,12 +4,10 @@ use super::access_keys::AccessKey;
 use super::entity::{Entity, HasEntity, Identity};
 use super::record::{ACCESS_KEY, CREDENTIAL, USER};
 use super::sealed::{self, SealedValue};
-use super::{Name, PinState, Token, credential, record_id, rotation};
+use super::{Name, PinState, Token, credential, record_id};
 use crate::error::{Error, Result};
 use crate::policy::Principal;
 use crate::secret::Pin;
-use crate::store::Reader;
-use crate::vault::Vault;
 use minicbor::{CborLen, Decode, Encode};
 use std::collections::HashSet;
 
@@ -34,12 +32,6 @@ impl HasEntity for User {
     fn entity_mut(&mut self) -> &mut Entity {
         &mut self.entity
     }
-}
-
-/// The user of this name, of one state with the root key that `vault` is of.
-pub(super) fn read(reader: &dyn Reader, vault: &Vault, name: &Name) -> Result<Option<User>> {
-    rotation::require_present(reader, vault)?;
-    Ok(sealed::get(reader, vault, name.folded())?.map(|stored| stored.value))
 }
 
 impl Token {

@@ -29,9 +29,10 @@ fn a_named_user_logs_in_by_name_or_by_a_pin_that_begins_with_it() {
         for round in 0..2 {
             token.login_user(USER, ["bob", "BOB"][round], &pin(BOB_PIN)).unwrap();
             assert_eq!(found(&token, &[]), ["k"]);
-            assert_eq!(token.named_user().unwrap().entity.name.as_str(), "Bob");
+            assert_eq!(token.named_login().unwrap().user.entity.name.as_str(), "Bob");
             token.logout().unwrap();
-            assert_eq!((token.principal(), token.named_user()), (Principal::Public, None));
+            assert_eq!(token.principal(), Principal::Public);
+            assert!(token.named_login().is_none());
             login(&token, &bob()).unwrap();
             assert_eq!(found(&token, &[]), ["k"]);
             token.logout().unwrap();
@@ -287,9 +288,10 @@ fn a_disabled_user_cannot_log_in_and_a_login_elsewhere_ends() {
         owner.set_identity_disabled(Principal::Owner, &bob_, true).unwrap();
         let refused = token.get(who, &seen[0].unique_id);
         assert_eq!(refused.unwrap_err(), Error::UserNotLoggedIn);
-        assert_eq!((token.principal(), token.named_user()), (Principal::Public, None));
+        assert_eq!(token.principal(), Principal::Public);
+        assert!(token.named_login().is_none());
         assert_eq!(login(&token, "bob:wrong"), Err(Error::PinIncorrect), "the PIN comes first");
-        assert_eq!(login(&token, &bob()), Err(Error::UserDisabled("Bob".into())));
+        assert_eq!(login(&token, &bob()), Err(Error::EntityDisabled("user Bob".into())));
         assert_eq!(failures(&token), (0, 0), "the PIN was right");
         owner.set_identity_disabled(Principal::Owner, &bob_, false).unwrap();
         assert_eq!(token.principal(), Principal::Public, "nobody is logged in by others");
@@ -308,14 +310,14 @@ fn what_is_changed_of_a_user_is_seen_by_the_login() {
         owner.put_identity_policy(Principal::Owner, &bob, "all", POLICY).unwrap();
         owner.tag_identity(Principal::Owner, &bob, "team", "tokens").unwrap();
         token.refresh().unwrap();
-        let user = token.named_user().unwrap();
+        let user = token.named_login().unwrap().user.clone();
         assert_eq!(user.entity.policies["all"], POLICY);
         assert_eq!(user.entity.tags["team"], "tokens");
         // Another root key changes nothing of that, nor does another user.
         owner.rotate_root_key(Principal::Owner).unwrap();
         owner.add_user(Principal::Owner, &name("alice"), &pin(b"alice-pin")).unwrap();
         token.refresh().unwrap();
-        assert_eq!((token.principal(), token.named_user().unwrap()), (who, user));
+        assert_eq!((token.principal(), token.named_login().unwrap().user.clone()), (who, user));
     });
 }
 
@@ -367,7 +369,7 @@ fn a_login_that_is_overtaken_is_of_what_is_there_then() {
             let bob = Identity::User(name("bob"));
             owner.set_identity_disabled(Principal::Owner, &bob, true).unwrap();
         }));
-        let disabled = Err(Error::UserDisabled("Bob".into()));
+        let disabled = Err(Error::EntityDisabled("user Bob".into()));
         assert_eq!(token.login_user(USER, "bob", &pin(BOB_PIN)), disabled);
         let bob = Identity::User(name("bob"));
         owner.set_identity_disabled(Principal::Owner, &bob, false).unwrap();

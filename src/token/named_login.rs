@@ -1,0 +1,118 @@
+//! Who acts through the login of a named user, as policies know it.
+
+use super::{Entity, Name, Role, User, rotation, sealed};
+use crate::error::{Error, Result};
+use crate::policy::{
+    Action, Caller, Context, Document, DocumentKind, NamedPolicy, Request, RoleFacts,
+};
+use crate::store::Reader;
+use crate::types::Home;
+use crate::vault::Vault;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// A named user who is logged in, as of the last look at the token.
+#[derive(Debug)]
+pub struct NamedLogin {
+    /// The user whose PIN it was.
+    pub user: User,
+    /// The role that the user has taken.
+    pub role: Option<Role>,
+    /// Who acts: the user, or a session of the role that bears the user's name.
+    pub caller: Caller,
+}
+
+impl NamedLogin {
+    /// Reads user and role, of one state with the root key that `vault` is of. `before`:
+    /// what they were at the last look; without one it is asked whether the user may take
+    /// the role.
+    ///
+    /// # Errors
+    /// [`Error::UserNotLoggedIn`] when one of them is not there any more;
+    /// [`Error::EntityDisabled`]; [`Error::ActionProhibited`] when the user may not take
+    /// the role, or there is none of that name; [`Error::MalformedPolicy`],
+    /// [`Error::RecordDamaged`], [`Error::RootKeyReplaced`]; the store could not be read.
+    pub(super) fn read(
+        reader: &dyn Reader,
+        vault: &Vault,
+        (name, role): (&Name, Option<&Name>),
+        before: Option<&Self>,
+        home: Home,
+        now: SystemTime,
+    ) -> Result<Self> {
+        rotation::require_present(reader, vault)?;
+        let user = sealed::get::<User>(reader, vault, name.folded())?.map(|stored| stored.value);
+        let user = user.ok_or(Error::UserNotLoggedIn)?;
+        // One of the same name who came later is somebody else.
+        require_same(&user.entity, before.map(|before| &before.user.entity))?;
+        require_enabled("user", &user.entity)?;
+        let Some(role) = role else {
+            let caller = user_caller(&user, home)?;
+            return Ok(Self { user, role: None, caller });
+        };
+        let found = sealed::get::<Role>(reader, vault, role.folded())?.map(|stored| stored.value);
+        let role = match (before, found) {
+            (None, Some(role)) if may_assume(&user, &role, home, now)? => role,
+            (None, _) => {
+                return Err(Error::ActionProhibited("this user may not take this role"));
+            }
+            (Some(before), Some(role)) => {
+                require_same(&role.entity, before.role.as_ref().map(|role| &role.entity))?;
+                role
+            }
+            (Some(_), None) => return Err(Error::UserNotLoggedIn),
+        };
+        require_enabled("role", &role.entity)?;
+        let (account, entity) = (home.account.as_str(), &role.entity);
+        let session = user.entity.name.as_str();
+        let caller =
+            Caller::assumed_role(account, entity.name.as_str(), session, &entity.unique_id);
+        let caller = with_tags_and_policies(caller, entity)?;
+        Ok(Self { user, role: Some(role), caller })
+    }
+}
+
+fn require_same(entity: &Entity, before: Option<&Entity>) -> Result<()> {
+    match before {
+        Some(before) if before.unique_id != entity.unique_id => Err(Error::UserNotLoggedIn),
+        _ => Ok(()),
+    }
+}
+
+fn require_enabled(what: &str, entity: &Entity) -> Result<()> {
+    if entity.is_disabled {
+        return Err(Error::EntityDisabled(format!("{what} {}", entity.name)));
+    }
+    Ok(())
+}
+
+fn user_caller(user: &User, home: Home) -> Result<Caller> {
+    let entity = &user.entity;
+    let caller = Caller::user(home.account.as_str(), entity.name.as_str(), &entity.unique_id);
+    with_tags_and_policies(caller, entity)
+}
+
+fn with_tags_and_policies(mut caller: Caller, entity: &Entity) -> Result<Caller> {
+    let tags = entity.tags.iter();
+    caller.tags = tags.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let policies = entity.policies.iter().map(|(name, text)| {
+        let document = Arc::new(Document::parse(DocumentKind::Identity, text)?);
+        Ok(NamedPolicy { name: name.clone(), document })
+    });
+    caller.policies = policies.collect::<Result<_>>()?;
+    Ok(caller)
+}
+
+/// Whether the user may take the role: the one place that asks. The role's trust policy
+/// decides by naming the user, or by naming the account where a policy of the user's
+/// allows it too.
+fn may_assume(user: &User, role: &Role, home: Home, now: SystemTime) -> Result<bool> {
+    let caller = user_caller(user, home)?;
+    let trust = Document::parse(DocumentKind::Trust, &role.trust)?;
+    let mut context = Context::new(&caller, now);
+    context.set("sts:RoleSessionName", [user.entity.name.as_str()]);
+    let request = Request { caller: &caller, action: Action::AssumeRole, context: &context };
+    let (account, arn) =
+        (home.account.as_str(), home.iam_arn(&format!("role/{}", role.entity.name)));
+    Ok(request.on_role(&RoleFacts { account, arn: &arn, trust: &trust }).allowed)
+}
