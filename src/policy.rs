@@ -35,6 +35,9 @@ mod state;
 mod statement;
 mod variable;
 
+#[cfg(test)]
+mod tests;
+
 pub use action::{Action, Concern};
 pub use caller::{Caller, CallerKind, NamedPolicy};
 pub use context::Context;
