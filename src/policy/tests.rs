@@ -1,6 +1,8 @@
 //! Tests of the policy language as a whole; those of its parts stand beside them.
 
+mod conditions;
 mod decisions;
+mod documents;
 
 use super::Caller;
 
