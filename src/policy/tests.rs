@@ -3,6 +3,7 @@
 mod conditions;
 mod decisions;
 mod documents;
+mod properties;
 
 use super::Caller;
 

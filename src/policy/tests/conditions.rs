@@ -47,7 +47,8 @@ struct Sample {
 
 /// The lines of one table.
 fn lines(title: &str) -> impl Iterator<Item = &'static str> {
-    let table = include_str!("conditions.txt").split("\n== ").find(|table| table.starts_with(title));
+    let table =
+        include_str!("conditions.txt").split("\n== ").find(|table| table.starts_with(title));
     table.unwrap().lines().skip(1).filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
