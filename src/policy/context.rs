@@ -188,3 +188,63 @@ impl Found<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    fn values(caller: &Caller, keys: &[&str]) -> Vec<String> {
+        let now = UNIX_EPOCH + Duration::from_millis(1_767_225_600_999);
+        let context = Context::new(caller, now);
+        keys.iter().map(|key| context.values(key).join(",")).collect()
+    }
+
+    #[test]
+    fn every_request_tells_who_and_when() {
+        const KEYS: [&str; 5] = [
+            "aws:PrincipalArn",
+            "aws:PrincipalType",
+            "aws:userid",
+            "aws:username",
+            "aws:PrincipalAccount",
+        ];
+        let account = "111122223333";
+        let root = Caller::root(account);
+        let arn = "arn:aws:iam::111122223333:root";
+        assert_eq!(values(&root, &KEYS), [arn, "Account", account, "", account]);
+        let mut anna = Caller::user(account, "anna", "AIDAANNA");
+        anna.tags = vec![("Team".into(), "payments".into())];
+        let arn = "arn:aws:iam::111122223333:user/anna";
+        assert_eq!(values(&anna, &KEYS), [arn, "User", "AIDAANNA", "anna", account]);
+        let session = Caller::assumed_role(account, "Producer", "web", "AROAPROD");
+        let arn = "arn:aws:iam::111122223333:role/Producer";
+        assert_eq!(values(&session, &KEYS), [arn, "AssumedRole", "AROAPROD:web", "", account]);
+
+        let rest =
+            ["aws:CurrentTime", "AWS:epochtime", "aws:principaltag/TEAM", "kms:CallerAccount"];
+        let expected = ["2026-01-01T00:00:00.000Z", "1767225600", "payments", account];
+        assert_eq!(values(&anna, &rest), expected);
+    }
+
+    #[test]
+    fn facts_last_or_are_of_one_call() {
+        let context = Context::new(&Caller::root("111122223333"), UNIX_EPOCH);
+        let settled = context.clone().settled();
+        for (key, alone, settled_too) in [
+            ("aws:username", Lasts::Always, Lasts::Always),
+            ("aws:principaltag/any", Lasts::Always, Lasts::Always),
+            ("aws:resourcetag/any", Lasts::Always, Lasts::Always),
+            ("aws:requesttag/any", Lasts::ThisCall, Lasts::Always),
+            ("kms:keyspec", Lasts::Always, Lasts::Always),
+            ("kms:requestalias", Lasts::ThisCall, Lasts::Always),
+            ("aws:sourceip", Lasts::ThisCall, Lasts::Always),
+            ("unknown:key", Lasts::ThisCall, Lasts::Always),
+            ("aws:currenttime", Lasts::Passes, Lasts::Passes),
+            ("aws:epochtime", Lasts::Passes, Lasts::Passes),
+        ] {
+            assert_eq!(Facts::of(&context).look_up(key).lasts, alone, "{key}");
+            assert_eq!(Facts::of(&settled).look_up(key).lasts, settled_too, "{key}");
+        }
+    }
+}

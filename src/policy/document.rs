@@ -94,14 +94,34 @@ impl Document {
 }
 
 /// The key policy that CreateKey gives where it is given none (KMS API), written
-/// as AWS does: the account root may do everything, and delegates.
+/// as AWS does: the account root may do everything that KMS knows, and delegates.
 #[must_use]
 pub fn default_key_policy(account: &str) -> String {
+    root_policy(account, "\"kms:*\"")
+}
+
+/// The policy of a key that was made without one at the C door: the same, and
+/// everything that only PKCS#11 knows.
+#[must_use]
+pub fn owner_key_policy(account: &str) -> String {
+    root_policy(account, "[ \"kms:*\", \"signet:*\" ]")
+}
+
+fn root_policy(account: &str, action: &str) -> String {
     format!(
-        "{{\n  \"Version\" : \"2012-10-17\",\n  \"Id\" : \"key-default-1\",\n  \"Statement\" : [ {{\n    \
-         \"Sid\" : \"Enable IAM User Permissions\",\n    \"Effect\" : \"Allow\",\n    \
-         \"Principal\" : {{\n      \"AWS\" : \"arn:aws:iam::{account}:root\"\n    }},\n    \
-         \"Action\" : \"kms:*\",\n    \"Resource\" : \"*\"\n  }} ]\n}}"
+        r#"{{
+  "Version" : "2012-10-17",
+  "Id" : "key-default-1",
+  "Statement" : [ {{
+    "Sid" : "Enable IAM User Permissions",
+    "Effect" : "Allow",
+    "Principal" : {{
+      "AWS" : "arn:aws:iam::{account}:root"
+    }},
+    "Action" : {action},
+    "Resource" : "*"
+  }} ]
+}}"#
     )
 }
 

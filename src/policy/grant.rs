@@ -68,7 +68,8 @@ impl fmt::Display for GrantOperation {
 }
 
 /// What CreateGrant asks for. Two grants of one key that are equal in this and have
-/// a name are the same grant.
+/// a name are the same grant. There are no constraints: KMS knows them for other
+/// kinds of keys and for its own services.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GrantTerms {
     /// A name that makes asking twice the same as asking once.
@@ -85,7 +86,7 @@ impl GrantTerms {
     /// Checks what CreateGrant was given.
     ///
     /// # Errors
-    /// [`Error::InvalidArn`] for what names no account, user, role, session or
+    /// [`Error::InvalidArn`] for what is no ARN of an account, user, role, session or
     /// federated user; [`Error::ValidationFailed`] for a name of other characters,
     /// no operation, or one that an HMAC key does not know.
     pub fn new(
@@ -171,6 +172,12 @@ fn names(arn: &str, caller: &Caller) -> Named {
     PrincipalName::arn(arn).map_or(Named::No, |name| name.names(caller))
 }
 
+/// Whether this can be a grant's id: 64 hexadecimal digits.
+#[must_use]
+pub fn is_grant_id(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// KMS API: `^[a-zA-Z0-9:/_-]+$`, 1 to 256.
 fn check_name(name: &str) -> Result<()> {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b":/_-".contains(&byte);
@@ -189,5 +196,84 @@ fn check_principal(arn: &str) -> Result<()> {
     match PrincipalName::arn(arn).filter(|_| sound) {
         Some(_) => Ok(()),
         None => Err(Error::InvalidArn(arn.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::UNIX_EPOCH;
+
+    const ANNA: &str = "arn:aws:iam::111122223333:user/anna";
+    const ROOT: &str = "arn:aws:iam::111122223333:root";
+
+    #[test]
+    fn operations_are_named_as_kms_does() {
+        let names = GrantOperation::ALL.map(GrantOperation::name);
+        assert_eq!(
+            names,
+            ["CreateGrant", "DescribeKey", "GenerateMac", "RetireGrant", "VerifyMac"]
+        );
+        for operation in GrantOperation::ALL {
+            assert_eq!(GrantOperation::from_name(operation.name()), Some(operation));
+        }
+        assert!(GrantOperation::ALL.is_sorted());
+    }
+
+    #[test]
+    fn terms_are_checked() {
+        let terms =
+            GrantTerms::new(Some("a:b/c_d-1"), ANNA, Some(ROOT), &["VerifyMac", "GenerateMac"]);
+        let same = GrantTerms::new(
+            Some("a:b/c_d-1"),
+            ANNA,
+            Some(ROOT),
+            &["GenerateMac", "VerifyMac", "VerifyMac"],
+        );
+        assert_eq!(terms, same, "operations have no order");
+        assert!(GrantTerms::new(None, ROOT, None, &["DescribeKey"]).is_ok());
+
+        for name in ["", "a b", "é", &"x".repeat(257)] {
+            let answer = GrantTerms::new(Some(name), ANNA, None, &["VerifyMac"]);
+            assert!(matches!(answer, Err(Error::ValidationFailed(_))), "{name}: {answer:?}");
+        }
+        for operations in [&[][..], &["Encrypt"], &["VerifyMac", "Sign"], &["verifymac"]] {
+            let answer = GrantTerms::new(None, ANNA, None, operations);
+            assert!(matches!(answer, Err(Error::ValidationFailed(_))), "{operations:?}");
+        }
+        let long = format!("arn:aws:iam::111122223333:user/{}", "x".repeat(226));
+        for arn in [
+            "",
+            "*",
+            "111122223333",
+            "AIDAANNAEXAMPLE00001",
+            "arn:aws:iam::111122223333:group/x",
+            "arn:aws:iam::111122223333:user/*",
+            "arn:aws:iam::111122223333:user/a b",
+            &long,
+        ] {
+            let answer = GrantTerms::new(None, arn, None, &["VerifyMac"]);
+            assert_eq!(answer, Err(Error::InvalidArn(arn.into())));
+            let answer = GrantTerms::new(None, ANNA, Some(arn), &["VerifyMac"]);
+            assert_eq!(answer, Err(Error::InvalidArn(arn.into())));
+        }
+        assert!(GrantTerms::new(None, &long[..256], None, &["VerifyMac"]).is_ok());
+    }
+
+    #[test]
+    fn a_request_tells_what_it_asks_for() {
+        let mut context = Context::new(&Caller::root("111122223333"), UNIX_EPOCH);
+        GrantTerms::new(None, ANNA, None, &["VerifyMac", "CreateGrant"])
+            .unwrap()
+            .describe(&mut context);
+        assert_eq!(context.values("kms:GrantOperations"), ["CreateGrant", "VerifyMac"]);
+        assert_eq!(context.values("kms:granteeprincipal"), [ANNA]);
+        assert_eq!(context.values("kms:RetiringPrincipal"), [""; 0]);
+    }
+
+    #[test]
+    fn an_id_is_64_digits() {
+        assert!(is_grant_id(&"0aF9".repeat(16)));
+        assert!(!is_grant_id(&"0aF9".repeat(15)) && !is_grant_id(&"0aG9".repeat(16)));
     }
 }

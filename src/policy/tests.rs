@@ -3,6 +3,7 @@
 mod conditions;
 mod decisions;
 mod documents;
+mod holds;
 mod properties;
 
 use super::Caller;

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::policy::DocumentKind::{Identity, Key, Trust};
 use crate::policy::{
     Action, Context, Document, DocumentKind, KeyFacts, PrincipalName, Request, default_key_policy,
+    owner_key_policy,
 };
 use std::time::UNIX_EPOCH;
 
@@ -380,6 +381,24 @@ fn the_default_policy_is_that_of_createkey() {
     let document = Document::parse(Key, text).unwrap();
     let named: Vec<_> = document.principals().collect();
     assert_eq!(named, [&PrincipalName::Account(ACCOUNT.into())]);
+}
+
+#[test]
+fn without_a_policy_the_owner_may_do_what_pkcs11_knows_too() {
+    let caller = caller_named("@root");
+    let context = Context::new(&caller, UNIX_EPOCH);
+    for (text, expected) in
+        [(owner_key_policy(ACCOUNT), [true, true]), (default_key_policy(ACCOUNT), [true, false])]
+    {
+        let policy = Document::parse(Key, &text).unwrap();
+        let key = KeyFacts { account: ACCOUNT, arn: KEY, policy: &policy, grants: &[] };
+        for (action, expected) in
+            [Action::GenerateMac, Action::DestroyKey].into_iter().zip(expected)
+        {
+            let request = Request { caller: &caller, action, context: &context };
+            assert_eq!(request.on_key(&key).allowed, expected, "{action}: {text}");
+        }
+    }
 }
 
 #[test]
