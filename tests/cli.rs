@@ -14,7 +14,9 @@ mod cli {
     mod migrate;
     mod pins;
     mod place;
+    mod role;
     mod rollback;
     mod stored;
     mod tokens;
+    mod user;
 }

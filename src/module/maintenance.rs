@@ -3,11 +3,24 @@
 
 use super::Module;
 use crate::error::{Error, Result};
+use crate::policy::Principal;
 use crate::secret::Pin;
 use crate::store::Compacted;
+use crate::token::Token;
 use crate::types::{SessionHandle, SlotId, UserType};
+use std::sync::Arc;
 
 impl Module {
+    /// The token of a session, and who acts through it: for what is done with a token
+    /// beside the standard's functions.
+    ///
+    /// # Errors
+    /// [`Error::SessionHandleInvalid`].
+    pub fn token_of(&self, handle: SessionHandle) -> Result<(Arc<Token>, Principal)> {
+        let session = self.session(handle)?;
+        Ok((Arc::clone(&session.token), session.principal()))
+    }
+
     /// Replaces the token's root key and seals everything under the new one. How many
     /// objects were sealed anew.
     ///

@@ -8,7 +8,7 @@ use crate::policy::Principal;
 use crate::secret::Pin;
 use crate::session::{Cancel, MacOperation, Session};
 use crate::store::Presence;
-use crate::token::{Holder, Token};
+use crate::token::{Holder, Name, Token};
 use crate::types::{SessionHandle, SlotId, UserType};
 use std::sync::Arc;
 use std::time::Duration;
@@ -167,6 +167,29 @@ impl Module {
         name: &str,
         pin: &Pin,
     ) -> Result<()> {
+        self.log_in(handle, user, |token| token.login_user(user, name, pin))
+    }
+
+    /// Logs in the user of this name in this role.
+    ///
+    /// # Errors
+    /// As for [`Module::login_user`].
+    pub fn login_in_role(
+        &self,
+        handle: SessionHandle,
+        role: &Name,
+        user: &Name,
+        pin: &Pin,
+    ) -> Result<()> {
+        self.log_in(handle, UserType::User, |token| token.login_in_role(role, user, pin))
+    }
+
+    fn log_in(
+        &self,
+        handle: SessionHandle,
+        user: UserType,
+        log_in: impl FnOnce(&Token) -> Result<()>,
+    ) -> Result<()> {
         let session = self.session(handle)?;
         let slot = self.slot_of(&session)?;
         let may_stay = |state: &SlotState| {
@@ -187,7 +210,7 @@ impl Module {
                 self.forget_login(&mut state);
             }
         }
-        session.token.login_user(user, name, pin)?;
+        log_in(&session.token)?;
         // Checking the PIN took long; a read-only session may have come meanwhile,
         // or this session, the last one, may be gone.
         let mut state = slot.state.lock();

@@ -57,6 +57,14 @@ impl Token {
         }
     }
 
+    /// Logs in the user of this name in this role.
+    ///
+    /// # Errors
+    /// As for [`Token::login_user`].
+    pub fn login_in_role(&self, role: &Name, user: &Name, pin: &Pin) -> Result<()> {
+        self.log_in(&user.clone().into(), Some(role.clone()), pin)
+    }
+
     /// Whether a PIN that begins with this name is that user's, or one for that role.
     fn takes_named_pins(&self, who: &Who) -> Result<bool> {
         let owner = match self.credential(&UserType::User.into()) {

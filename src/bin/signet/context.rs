@@ -9,9 +9,10 @@ use signet_pkcs11::error::Error;
 use signet_pkcs11::host::OsEnvironment;
 use signet_pkcs11::log::{Escaped, Log, Logger};
 use signet_pkcs11::module::Module;
+use signet_pkcs11::policy::Principal;
 use signet_pkcs11::secret::Pin;
 use signet_pkcs11::store::{CounterFile, DirectoryPlace};
-use signet_pkcs11::token::{Info, Surroundings};
+use signet_pkcs11::token::{Info, Name, Surroundings, Token};
 use signet_pkcs11::types::{
     AttributeType, ObjectClass, ObjectHandle, RawAttribute, SessionHandle, SlotId, Ulong, UserType,
 };
@@ -128,6 +129,37 @@ impl Context {
         Ok(Login { module: &self.module, session })
     }
 
+    /// A session with this token in which a named user is logged in, perhaps in a role.
+    pub fn log_in_named(
+        &self,
+        label: &str,
+        (user, role): (&Name, Option<&Name>),
+        read_write: bool,
+        pin: &PinFile,
+    ) -> Result<Login<'_>, Failure> {
+        let (slot, _) = self.token(label)?;
+        let (module, session) = (&self.module, self.module.open_session(slot, read_write)?);
+        let pin = pins::named_user(pin, user, label)?;
+        let logged_in = match role {
+            Some(role) => module.login_in_role(session, role, user, &pin),
+            None => module.login_user(session, UserType::User, user.as_str(), &pin),
+        };
+        match logged_in {
+            Err(Error::PinIncorrect) => {
+                Err(format!("wrong PIN, or no user is called {user}").into())
+            }
+            Err(Error::PinLocked) => Err(format!(
+                "the PIN of {user} is locked after too many wrong attempts; the owner sets it \
+                 anew with `signet user pin`"
+            )
+            .into()),
+            other => {
+                other?;
+                Ok(Login { module, session })
+            }
+        }
+    }
+
     /// A session with this token in which its security officer is logged in.
     pub fn log_in_security_officer(
         &self,
@@ -195,6 +227,11 @@ pub struct Login<'a> {
 }
 
 impl Login<'_> {
+    /// The token, and who acts.
+    pub fn token(&self) -> Result<(Arc<Token>, Principal), Failure> {
+        Ok(self.module.token_of(self.session)?)
+    }
+
     /// The secret keys that match, by label, id or both.
     pub fn keys(&self, name: &KeyName) -> Result<Vec<ObjectHandle>, Failure> {
         let mut found = Vec::new();
@@ -268,6 +305,14 @@ impl TokenName {
             None => Ok(SlotId(self.slot.unwrap_or_default())),
         }
     }
+}
+
+/// The name of a user or a role on the command line.
+pub fn name(text: &str) -> Result<Name, String> {
+    Name::new(text).ok_or_else(|| {
+        let most = Name::MAX_LEN;
+        format!("a name has 1 to {most} of A-Z a-z 0-9 + = , . @ _ -")
+    })
 }
 
 /// How a key is named on the command line.

@@ -1,11 +1,12 @@
 //! `signet key`: make, import and list keys.
 
 use crate::Failure;
-use crate::context::{Attributes, Context, KeyName, Login, from_hex, to_hex};
+use crate::context::{Attributes, Context, KeyName, Login, from_hex, name, to_hex};
 use crate::pins::PinFile;
 use signet_pkcs11::error::Error;
 use signet_pkcs11::log::Escaped;
 use signet_pkcs11::mechanism::{CATALOGUE, Kind, RawMechanism};
+use signet_pkcs11::token::Name;
 use signet_pkcs11::types::{AttributeType, KeyType, ObjectClass, ObjectHandle, Ulong};
 use std::fs::File;
 use std::io::Read;
@@ -62,15 +63,34 @@ pub struct Place {
     /// The token's label
     #[arg(long, value_name = "LABEL")]
     pub token: String,
+    /// Log in as this named user instead of the token's owner
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    user: Option<Name>,
+    /// Log in as that user in this role
+    #[arg(long, value_name = "NAME", value_parser = name, requires = "user")]
+    role: Option<Name>,
     #[command(flatten)]
-    pub pin: PinFile,
+    pin: PinFile,
+}
+
+impl Place {
+    /// A session in which whoever is meant is logged in.
+    pub fn log_in<'c>(&self, context: &'c Context, read_write: bool) -> Result<Login<'c>, Failure> {
+        match &self.user {
+            Some(user) => {
+                let who = (user, self.role.as_ref());
+                context.log_in_named(&self.token, who, read_write, &self.pin)
+            }
+            None => context.log_in(&self.token, read_write, &self.pin),
+        }
+    }
 }
 
 pub fn run(command: Command) -> Result<(), Failure> {
     let context = Context::open()?;
     match command {
         Command::Generate { key: NewKey { place, name, key_type }, bytes } => {
-            let login = context.log_in(&place.token, true, &place.pin)?;
+            let login = place.log_in(&context, true)?;
             let mut template = named(&login, &name)?;
             template.number(AttributeType::ValueLen, bytes.into());
             let mechanism = generator(key_type).ok_or("no mechanism makes such keys")?;
@@ -79,7 +99,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
             say!("Generated:\n{}", describe(&login, key)?);
         }
         Command::Import { key: NewKey { place, name, key_type }, file, hex } => {
-            let login = context.log_in(&place.token, true, &place.pin)?;
+            let login = place.log_in(&context, true)?;
             let mut template = named(&login, &name)?;
             template.number(AttributeType::Class, ObjectClass::SecretKey.to_ck());
             template.number(AttributeType::KeyType, key_type.to_ck());
@@ -88,7 +108,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
             say!("Imported:\n{}", describe(&login, key)?);
         }
         Command::List { place } => {
-            let login = context.log_in(&place.token, false, &place.pin)?;
+            let login = place.log_in(&context, false)?;
             let (mut listed, mut damaged) = (0, 0);
             login.each_key(&KeyName::ANY, &mut |key| {
                 match describe(&login, key) {

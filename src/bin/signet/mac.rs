@@ -89,7 +89,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
 
 impl What {
     fn key<'a>(&self, context: &'a Context) -> Result<(Login<'a>, ObjectHandle), Failure> {
-        let login = context.log_in(&self.place.token, false, &self.place.pin)?;
+        let login = self.place.log_in(context, false)?;
         let key = login.key(&self.name)?;
         Ok((login, key))
     }

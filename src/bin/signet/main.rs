@@ -18,13 +18,16 @@ macro_rules! say {
 mod backup;
 mod check;
 mod context;
+mod identity;
 mod key;
 mod mac;
 mod maintenance;
 mod migrate;
 mod pins;
+mod role;
 mod selftest;
 mod token;
+mod user;
 
 use clap::{Parser, Subcommand};
 use signet_pkcs11::store::PageGuard;
@@ -41,8 +44,9 @@ Tokens are kept in the directory that SIGNET_TOKENDIR or the configuration names
 
 PINs are read from the file that --pin-file or --so-pin-file names, else from the environment \
 (SIGNET_PIN, SIGNET_SO_PIN), else asked for at the terminal. The same holds for the passphrase of a \
-backup (--passphrase-file, SIGNET_BACKUP_PASSPHRASE) and for the PIN of the token that a backup is \
-sealed to when it is restored (--recipient-pin-file, SIGNET_RECIPIENT_PIN)."
+backup (--passphrase-file, SIGNET_BACKUP_PASSPHRASE), for the PIN of the token that a backup is \
+sealed to when it is restored (--recipient-pin-file, SIGNET_RECIPIENT_PIN) and for the PIN that the \
+owner sets a named user (--user-pin-file, SIGNET_USER_PIN)."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -57,6 +61,12 @@ enum Command {
     /// Make, import and list keys
     #[command(subcommand)]
     Key(key::Command),
+    /// Named users beside the token's owner, their policies and access keys
+    #[command(subcommand)]
+    User(user::Command),
+    /// Roles that users take
+    #[command(subcommand)]
+    Role(role::Command),
     /// Make and check MACs
     #[command(subcommand)]
     Mac(mac::Command),
@@ -82,6 +92,8 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Token(command) => token::run(command),
         Command::Key(command) => key::run(command),
+        Command::User(command) => user::run(command),
+        Command::Role(command) => role::run(command),
         Command::Mac(command) => mac::run(command),
         Command::Backup(command) => backup::run(command),
         Command::Migrate(command) => migrate::run(command),

@@ -6,6 +6,7 @@ use signet_pkcs11::backup::PASSPHRASE_MIN_LEN;
 use signet_pkcs11::config::Environment;
 use signet_pkcs11::host::OsEnvironment;
 use signet_pkcs11::secret::Pin;
+use signet_pkcs11::token::Name;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -24,6 +25,12 @@ pub struct PinFile {
 /// The user PIN of a token.
 pub fn user(file: &PinFile, token: &str) -> Result<Pin, Failure> {
     present(file.pin_file.as_ref(), &Source { what: &format!("PIN of \"{token}\""), ..USER })
+}
+
+/// The PIN of a named user of a token.
+pub fn named_user(file: &PinFile, user: &Name, token: &str) -> Result<Pin, Failure> {
+    let what = format!("PIN of {user} of \"{token}\"");
+    present(file.pin_file.as_ref(), &Source { what: &what, ..USER })
 }
 
 /// The security officer's PIN of a token.
@@ -46,8 +53,12 @@ fn present(file: Option<&PathBuf>, source: &Source<'_>) -> Result<Pin, Failure> 
     if pin.has_valid_length() {
         return Ok(pin);
     }
+    Err(impossible(file))
+}
+
+fn impossible(file: Option<&PathBuf>) -> Failure {
     let file = named(file);
-    Err(format!("{file}a PIN has {} to {} bytes", Pin::MIN_LEN, Pin::MAX_LEN).into())
+    format!("{file}a PIN has {} to {} bytes", Pin::MIN_LEN, Pin::MAX_LEN).into()
 }
 
 /// A user PIN that is being set.
@@ -60,6 +71,16 @@ pub fn new_user(file: &PinFile, token: &str) -> Result<Pin, Failure> {
 pub fn new_security_officer(file: Option<&PathBuf>, token: &str) -> Result<Pin, Failure> {
     let what = format!("New security officer PIN of \"{token}\"");
     obtain(file, &Source { what: &what, ..SECURITY_OFFICER }, true)
+}
+
+/// A named user's PIN that is being set by the owner.
+pub fn new_named_user(file: Option<&PathBuf>, user: &Name, token: &str) -> Result<Pin, Failure> {
+    let what = format!("New PIN of {user} of \"{token}\"");
+    let pin = obtain(file, &Source { what: &what, ..NAMED_USER }, true)?;
+    if pin.has_valid_length() {
+        return Ok(pin);
+    }
+    Err(impossible(file))
 }
 
 /// The passphrase of a backup.
@@ -97,6 +118,8 @@ const USER: Source<'static> =
     Source { what: "", option: "--pin-file", variable: "SIGNET_PIN", plural: "PINs" };
 const SECURITY_OFFICER: Source<'static> =
     Source { option: "--so-pin-file", variable: "SIGNET_SO_PIN", ..USER };
+const NAMED_USER: Source<'static> =
+    Source { option: "--user-pin-file", variable: "SIGNET_USER_PIN", ..USER };
 const RECIPIENT: Source<'static> =
     Source { option: "--recipient-pin-file", variable: "SIGNET_RECIPIENT_PIN", ..USER };
 const PASSPHRASE: Source<'static> = Source {

@@ -212,6 +212,8 @@ fn a_user_and_the_same_user_in_a_role_are_two() {
     assert_eq!(take(&token, "role/producer", BOB), other);
 }
 
+type Deed<'a> = &'a dyn Fn(&Token) -> Result<()>;
+
 #[test]
 fn a_role_that_is_disabled_or_removed_is_nobody_s_any_more() {
     each_place(|world| {
@@ -228,7 +230,7 @@ fn a_role_that_is_disabled_or_removed_is_nobody_s_any_more() {
         };
         let disable_user =
             |token: &Token| token.set_identity_disabled(OWNER, &Identity::User(name("bob")), true);
-        let ended: [(&dyn Fn(&Token) -> Result<()>, bool); 4] = [
+        let ended: [(Deed<'_>, bool); 4] = [
             (&disable, false),
             (&|token| token.set_identity_disabled(OWNER, &identity, true), true),
             (&replace, true),
