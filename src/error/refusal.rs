@@ -37,12 +37,6 @@ pub enum Refusal {
     KeyMaterial,
     /// `TagException`.
     Tag(TagFault),
-    /// `LimitExceededException`: what there would be too many of, and how many may be.
-    TooMany(&'static str, usize),
-    /// `MalformedPolicyDocumentException`: what is wrong with the policy.
-    Policy(String),
-    /// `MalformedPolicyDocumentException`: the caller could not replace the policy again.
-    Lockout,
     /// `AlreadyExistsException`: the alias.
     AliasExists(String),
     /// `NotFoundException`: the alias.
@@ -57,8 +51,6 @@ pub enum Refusal {
     NoSuchGrant(String),
     /// `InvalidMarkerException`.
     Marker,
-    /// `ValidationException`: why.
-    Invalid(String),
 }
 
 /// What is wrong with tags.
@@ -103,11 +95,6 @@ impl fmt::Display for Refusal {
                  that was imported before",
             ),
             Self::Tag(fault) => fault.fmt(f),
-            Self::TooMany(what, most) => write!(f, "there can be no more than {most} {what}"),
-            Self::Policy(why) => write!(f, "the policy cannot be used: {why}"),
-            Self::Lockout => {
-                f.write_str("with this policy you could not change the policy in the future")
-            }
             Self::AliasExists(name) => {
                 write!(f, "the alias {} exists already", name.escape_debug())
             }
@@ -117,7 +104,6 @@ impl fmt::Display for Refusal {
             Self::GrantId => f.write_str("a grant's id consists of 64 hexadecimal digits"),
             Self::NoSuchGrant(id) => write!(f, "there is no grant {id}"),
             Self::Marker => f.write_str("the marker is none that a listing gave out"),
-            Self::Invalid(why) => f.write_str(why),
         }
     }
 }

@@ -33,7 +33,7 @@ impl Tags {
     ///
     /// # Errors
     /// [`Refusal::Tag`] for a key that is there twice in the list, is reserved
-    /// (`aws:`), and for more than [`TAGS_MAX`]; [`Refusal::Invalid`] for a length or a
+    /// (`aws:`), and for more than [`TAGS_MAX`]; [`Error::ValidationFailed`] for a length or a
     /// character that no tag has.
     pub fn with(&self, list: &[(String, String)]) -> Result<Self> {
         let mut all = self.0.clone();
@@ -105,11 +105,11 @@ fn require_text(
     if !lengths.contains(&length) {
         let (least, most) = lengths.into_inner();
         let why = format!("a {what} has {least} to {most} characters, not {length}");
-        return Err(Error::Refused(Refusal::Invalid(why)));
+        return Err(Error::ValidationFailed(why));
     }
     if !text.chars().all(allowed) {
         let why = format!("a {what} consists of letters, digits, spaces and _ . / = + - : @");
-        return Err(Error::Refused(Refusal::Invalid(why)));
+        return Err(Error::ValidationFailed(why));
     }
     Ok(())
 }
@@ -122,11 +122,8 @@ mod tests {
         (key.into(), value.into())
     }
 
-    fn fault(tags: &Tags, list: &[(String, String)]) -> Refusal {
-        match tags.with(list) {
-            Err(Error::Refused(refusal)) => refusal,
-            other => panic!("{other:?}"),
-        }
+    fn faulty(fault: TagFault) -> Result<Tags> {
+        Err(Error::Refused(Refusal::Tag(fault)))
     }
 
     #[test]
@@ -141,10 +138,10 @@ mod tests {
     #[test]
     fn what_is_no_tag_is_refused() {
         let none = Tags::new();
-        let refused = |list: &[(String, String)]| fault(&none, list);
-        assert_eq!(refused(&[tag("a", "1"), tag("a", "1")]), Refusal::Tag(TagFault::Duplicate));
+        let with = |list: &[(String, String)]| none.with(list);
+        assert_eq!(with(&[tag("a", "1"), tag("a", "1")]), faulty(TagFault::Duplicate));
         for reserved in ["aws:x", "AWS:x", "aWs:"] {
-            assert_eq!(refused(&[tag(reserved, "")]), Refusal::Tag(TagFault::Reserved));
+            assert_eq!(with(&[tag(reserved, "")]), faulty(TagFault::Reserved));
         }
         let long = |length: usize| "é".repeat(length);
         for wrong in [
@@ -155,7 +152,7 @@ mod tests {
             tag("a", "b\n"),
             tag("a,b", ""),
         ] {
-            assert!(matches!(refused(&[wrong]), Refusal::Invalid(_)));
+            assert!(matches!(with(&[wrong]), Err(Error::ValidationFailed(_))));
         }
         assert!(none.with(&[tag(&long(128), &long(256))]).is_ok());
     }
@@ -166,7 +163,7 @@ mod tests {
             range.map(|number| tag(&number.to_string(), "")).collect()
         };
         let full = Tags::of(&list(0..50)).unwrap();
-        assert_eq!(fault(&full, &list(50..51)), Refusal::Tag(TagFault::TooMany));
+        assert_eq!(full.with(&list(50..51)), faulty(TagFault::TooMany));
         assert_eq!(full.with(&list(49..50)).unwrap(), full);
     }
 }

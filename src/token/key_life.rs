@@ -23,10 +23,6 @@ pub struct Scheduled {
     pub deletion: Deletion,
 }
 
-fn refused<T>(refusal: Refusal) -> Result<T> {
-    Err(Error::Refused(refusal))
-}
-
 pub(super) fn no_such_key(key: &str) -> Error {
     Error::Refused(Refusal::NoSuchKey(key.to_owned()))
 }
@@ -111,7 +107,7 @@ impl Token {
     /// primary key that has replicas begins when the last of them is gone.
     ///
     /// # Errors
-    /// As for [`Token::enable_key`]; [`Refusal::Invalid`] for another number of days.
+    /// As for [`Token::enable_key`]; [`Error::ValidationFailed`] for another number of days.
     pub fn schedule_key_deletion(
         &self,
         principal: Principal,
@@ -119,9 +115,8 @@ impl Token {
         window_days: u8,
     ) -> Result<Scheduled> {
         if !DELETION_WINDOW.contains(&window_days) {
-            return refused(Refusal::Invalid(
-                "PendingWindowInDays must be between 7 and 30".into(),
-            ));
+            let why = "PendingWindowInDays must be between 7 and 30";
+            return Err(Error::ValidationFailed(why.into()));
         }
         let mut scheduled = None;
         self.change_life(principal, Action::ScheduleKeyDeletion, key, &mut |object, now| {
@@ -154,7 +149,7 @@ impl Token {
     /// Describes a key anew, in at most 8,192 characters (KMS API: UpdateKeyDescription).
     ///
     /// # Errors
-    /// As for [`Token::enable_key`]; [`Refusal::Invalid`] for a longer text.
+    /// As for [`Token::enable_key`]; [`Error::ValidationFailed`] for a longer text.
     pub fn update_key_description(
         &self,
         principal: Principal,
@@ -214,5 +209,5 @@ pub(super) fn require_description(description: &str) -> Result<()> {
         return Ok(());
     }
     let why = format!("a description has at most {DESCRIPTION_MAX} characters");
-    refused(Refusal::Invalid(why))
+    Err(Error::ValidationFailed(why))
 }

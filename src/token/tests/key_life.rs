@@ -208,7 +208,7 @@ fn a_window_has_seven_to_thirty_days() {
     let token = world.create_for_user();
     let id = id_of(&insert(&token, key("k", true, &[])));
     for days in [0, 6, 31, 255] {
-        let refused = refusal(token.schedule_key_deletion(OWNER, &id, days));
+        let refused = token.schedule_key_deletion(OWNER, &id, days).unwrap_err();
         assert_eq!(refused.to_string(), "PendingWindowInDays must be between 7 and 30");
     }
 }
@@ -223,7 +223,7 @@ fn a_key_is_described_and_tagged_until_it_waits_for_deletion() {
     };
     token.update_key_description(OWNER, &id, &"ß".repeat(8192)).unwrap();
     let long = token.update_key_description(OWNER, &id, &"ß".repeat(8193));
-    assert!(matches!(refusal(long), Refusal::Invalid(_)));
+    assert!(matches!(long, Err(Error::ValidationFailed(_))));
     token.tag_key(OWNER, &id, &tags(&[("a", "1"), ("b", "2")])).unwrap();
     token.tag_key(OWNER, &id, &tags(&[("a", "3")])).unwrap();
     token.untag_key(OWNER, &id, &["b".into()]).unwrap();
