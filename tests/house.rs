@@ -78,7 +78,7 @@ const TABLE: &[Row] = &[
     Row {
         module: "token",
         modules: &["clock", "object", "policy", "store", "vault"],
-        crates: &["arc_swap", "minicbor", "parking_lot"],
+        crates: &["arc_swap", "minicbor", "parking_lot", "uuid"],
     },
     Row {
         module: "backup",

@@ -3,7 +3,8 @@
 use super::Token;
 use crate::error::Result;
 use crate::object::Object;
-use crate::policy::{self, Action, Principal, Resource};
+use crate::policy::{self, Action, Caller, Principal, Resource};
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 impl Token {
@@ -20,6 +21,18 @@ impl Token {
         resource: Resource<'_>,
     ) -> Result<()> {
         policy::authorize(principal, action, resource)
+    }
+
+    /// Who a principal is to policies; `None` for one that no policy is about.
+    #[must_use]
+    pub fn caller(&self, principal: Principal) -> Option<Arc<Caller>> {
+        match principal {
+            Principal::Owner => Some(Arc::new(Caller::root(self.home().account.as_str()))),
+            Principal::Named(_) if self.principal() == principal => {
+                Some(Arc::new(self.named_login()?.caller.clone()))
+            }
+            Principal::Named(_) | Principal::SecurityOfficer | Principal::Public => None,
+        }
     }
 
     /// Whether the present state of an object goes with an action. Asks the clock only

@@ -71,11 +71,7 @@ impl Token {
     }
 
     /// What is due now, and when the next will be.
-    fn dates(
-        &self,
-        vault: &Vault,
-        now: SystemTime,
-    ) -> Result<(Due, Option<SystemTime>)> {
+    fn dates(&self, vault: &Vault, now: SystemTime) -> Result<(Due, Option<SystemTime>)> {
         let mut due = Due::new();
         let mut next: Option<SystemTime> = None;
         for kind in [PRIVATE, PUBLIC] {

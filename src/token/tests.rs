@@ -5,6 +5,7 @@ mod credentials;
 mod freshness;
 mod integrity;
 mod key_life;
+mod kms_keys;
 mod life;
 mod named;
 mod objects;

@@ -1,0 +1,312 @@
+//! Keys as the KMS API makes and describes them; their policies; imported material.
+
+use super::key_life::require_description;
+use super::{LiveObject, Token};
+use crate::entropy;
+use crate::error::{Error, Refusal, Result};
+use crate::object::kms::NewKey;
+use crate::object::{KeySpec, KeyState, Lifecycle, MultiRegion, Object, Origin, whole_seconds};
+use crate::policy::{
+    Action, Context, Document, DocumentKind, KeyFacts, Principal, Request, Resource,
+    default_key_policy,
+};
+use crate::secret::SecretBytes;
+use crate::types::Region;
+use crate::vault;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// How far ahead imported material may expire (KMS API: `ValidTo`).
+const VALID_FOR_MAX: Duration = Duration::from_secs(365 * 86_400);
+
+/// What may be known of a key (KMS API: `KeyMetadata`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyMetadata {
+    /// `KeyId`: `CKA_UNIQUE_ID`.
+    pub id: String,
+    /// `Arn`.
+    pub arn: String,
+    /// `CreationDate`.
+    pub created: SystemTime,
+    /// `Description`.
+    pub description: String,
+    /// `KeyState`.
+    pub state: KeyState,
+    /// `KeySpec`, and with it usage and MAC algorithm.
+    pub spec: KeySpec,
+    /// `Origin`.
+    pub origin: Origin,
+    /// Whether there is material: then that of origin EXTERNAL has an
+    /// `ExpirationModel`.
+    pub has_material: bool,
+    /// `ValidTo`: when imported material expires, if it does.
+    pub valid_to: Option<SystemTime>,
+    /// `DeletionDate`.
+    pub deletion_date: Option<SystemTime>,
+    /// `PendingDeletionWindowInDays`, of a primary that waits for its replicas.
+    pub pending_window_days: Option<u8>,
+    /// `MultiRegionConfiguration`.
+    pub multi_region: Option<MultiRegion>,
+}
+
+impl KeyMetadata {
+    /// `Enabled`: also while the primary Region is being changed, when the key may be
+    /// used.
+    #[must_use]
+    pub const fn is_enabled(&self) -> bool {
+        matches!(self.state, KeyState::Enabled | KeyState::Updating)
+    }
+}
+
+fn no_key_of_kms() -> Error {
+    let why = "the key's type, length or use is not one of a KMS key for HMAC";
+    Error::Refused(Refusal::Unsupported(why))
+}
+
+impl Token {
+    /// Makes a key (KMS API: CreateKey). One of origin EXTERNAL waits for its material.
+    /// `bypass_lockout_check`: the policy may be one that `principal` could not replace.
+    ///
+    /// # Errors
+    /// [`Error::UserNotLoggedIn`]; [`Error::ValidationFailed`] for a description that is
+    /// too long; as for [`Token::put_key_policy`]; or why it could not be stored.
+    pub fn create_kms_key(
+        &self,
+        principal: Principal,
+        new: NewKey,
+        bypass_lockout_check: bool,
+    ) -> Result<Arc<LiveObject>> {
+        require_description(&new.description)?;
+        let random: [u8; 16] = entropy::array(&*self.surroundings.entropy)?;
+        let id = if new.multi_region.is_some() {
+            format!("mrk-{:032x}", u128::from_be_bytes(random))
+        } else {
+            uuid::Builder::from_random_bytes(random).into_uuid().to_string()
+        };
+        if let Some(policy) = &new.policy {
+            self.require_policy(principal, &id, policy, bypass_lockout_check)?;
+        }
+        let length = if new.origin == Origin::Generated { new.spec.key_len() } else { 0 };
+        let value = SecretBytes::filled(length, |out| self.surroundings.entropy.fill(out))?;
+        let is_tagged = !new.tags.is_empty();
+        let object = new.into_object(&id, value, self.surroundings.clock.now())?;
+        if is_tagged {
+            self.authorize(principal, Action::TagResource, Resource::Object(&object))?;
+        }
+        self.insert(principal, Action::CreateKey, object)
+    }
+
+    /// What may be known of a key (KMS API: DescribeKey). Of one that was made at the C
+    /// door too, if it has a spec ([`KeySpec::of`]).
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchKey`], [`Refusal::Unsupported`], [`Error::UserNotLoggedIn`]; the
+    /// store could not be read.
+    pub fn describe_key(&self, principal: Principal, key: &str) -> Result<KeyMetadata> {
+        let live = self.key(principal, key)?;
+        self.authorize(principal, Action::DescribeKey, Resource::Object(&live.object))?;
+        self.metadata(&live).ok_or_else(no_key_of_kms)
+    }
+
+    /// The same of an opened key; `None` if it is none of KMS's, or gone.
+    #[must_use]
+    pub fn metadata(&self, live: &LiveObject) -> Option<KeyMetadata> {
+        let now = self.surroundings.clock.now();
+        let (object, life) = (&live.object, live.object.lifecycle());
+        let state = life.state_at(now)?;
+        let has_material = !object.lacks_material() && !life.is_expired(now);
+        let deletion = life.deletion.filter(|_| state.is_pending_deletion());
+        let date = deletion.and_then(|deletion| deletion.date);
+        Some(KeyMetadata {
+            id: object.unique_id().to_owned(),
+            arn: self.home().kms_arn(&format!("key/{}", object.unique_id())),
+            created: life.created,
+            description: life.description.clone(),
+            state,
+            spec: KeySpec::of(object)?,
+            origin: life.origin,
+            has_material,
+            valid_to: life.valid_to.filter(|_| has_material),
+            deletion_date: date,
+            pending_window_days: deletion
+                .filter(|_| date.is_none())
+                .map(|deletion| deletion.window_days),
+            multi_region: life.multi_region.clone(),
+        })
+    }
+
+    /// The key policy as it was given, or the default one (KMS API: GetKeyPolicy).
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchKey`], [`Error::UserNotLoggedIn`]; the store could not be read.
+    pub fn key_policy(&self, principal: Principal, key: &str) -> Result<String> {
+        let live = self.key(principal, key)?;
+        self.authorize(principal, Action::GetKeyPolicy, Resource::Object(&live.object))?;
+        let policy = live.object.lifecycle().policy.clone();
+        Ok(policy.unwrap_or_else(|| default_key_policy(self.home().account.as_str())))
+    }
+
+    /// Replaces the key policy (KMS API: PutKeyPolicy). Unless `bypass_lockout_check`, it
+    /// must let `principal` replace it again.
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchKey`], [`Error::UserNotLoggedIn`]; as for [`Document::parse`] and
+    /// [`Request::check_lockout`]; or why it could not be stored.
+    pub fn put_key_policy(
+        &self,
+        principal: Principal,
+        key: &str,
+        policy: &str,
+        bypass_lockout_check: bool,
+    ) -> Result<()> {
+        self.require_policy(principal, key, policy, bypass_lockout_check)?;
+        self.change_key(principal, Action::PutKeyPolicy, key, &mut |object, _| {
+            let life = object.lifecycle();
+            let policy = Some(policy.to_owned());
+            let is_new = life.policy != policy;
+            Ok(is_new.then(|| object.with_lifecycle(Lifecycle { policy, ..life.clone() })))
+        })
+    }
+
+    /// Refuses a policy that is none, or, unless told otherwise, that the principal could
+    /// not replace again.
+    fn require_policy(
+        &self,
+        principal: Principal,
+        key: &str,
+        policy: &str,
+        bypass_lockout_check: bool,
+    ) -> Result<()> {
+        let policy = Document::parse(DocumentKind::Key, policy)?;
+        if bypass_lockout_check {
+            return Ok(());
+        }
+        let caller = self.caller(principal).ok_or(Error::UserNotLoggedIn)?;
+        let context = Context::new(&caller, self.surroundings.clock.now());
+        let request = Request { caller: &caller, action: Action::PutKeyPolicy, context: &context };
+        let home = self.home();
+        let arn = home.kms_arn(&format!("key/{key}"));
+        let account = home.account.as_str();
+        request.check_lockout(&KeyFacts { account, arn: &arn, policy: &policy, grants: &[] })
+    }
+
+    /// Brings material in for a key of origin EXTERNAL (KMS API: ImportKeyMaterial): the
+    /// first, or the same once more, to change when it expires. `valid_to`: until when
+    /// it may be used, in whole seconds; `None`: for ever.
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchKey`], [`Refusal::State`], [`Refusal::Origin`],
+    /// [`Error::UserNotLoggedIn`]; [`Refusal::KeyMaterial`] for a length that is not the
+    /// spec's, or other material than the first; [`Error::ValidationFailed`] for a date
+    /// that is over or more than 365 days ahead; [`Refusal::Unsupported`] for a key of
+    /// the C door that has no spec or is public; or why it could not be stored.
+    pub fn import_key_material(
+        &self,
+        principal: Principal,
+        key: &str,
+        material: &SecretBytes,
+        valid_to: Option<SystemTime>,
+    ) -> Result<()> {
+        let valid_to = valid_to.map(whole_seconds);
+        self.change_key(principal, Action::ImportKeyMaterial, key, &mut |object, now| {
+            require_importable(object)?;
+            if let Some(date) = valid_to {
+                let latest = now.checked_add(VALID_FOR_MAX).unwrap_or(now);
+                if date <= now || date > latest {
+                    let why = "ValidTo must be a time in the next 365 days";
+                    return Err(Error::ValidationFailed(why.into()));
+                }
+            }
+            if !is_the_material_of(object, material)? {
+                return Err(Error::Refused(Refusal::KeyMaterial));
+            }
+            let life = object.lifecycle();
+            let state = match life.state_at(now) {
+                Some(KeyState::PendingImport) => KeyState::Enabled,
+                _ => life.state,
+            };
+            let life = Lifecycle { state, valid_to, material: None, ..life.clone() };
+            Ok(Some(object.with_material(SecretBytes::copied(material.expose()), life)))
+        })
+    }
+
+    /// Removes imported material for good (KMS API: DeleteImportedKeyMaterial). Only the
+    /// same can be imported again.
+    ///
+    /// # Errors
+    /// As for [`Token::import_key_material`], but for what is about the material.
+    pub fn delete_imported_key_material(&self, principal: Principal, key: &str) -> Result<()> {
+        let action = Action::DeleteImportedKeyMaterial;
+        self.change_key(principal, action, key, &mut |object, _| {
+            require_importable(object)?;
+            if object.lacks_material() {
+                return Ok(None);
+            }
+            self.bare(object).map(Some)
+        })
+    }
+
+    /// Says which Regions hold the replicas of a primary key: what making and removing
+    /// replicas in other tokens leads to. A primary that has waited for its last replica
+    /// to go begins its own deletion window.
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchKey`], [`Refusal::State`], [`Refusal::NotPrimary`],
+    /// [`Error::UserNotLoggedIn`]; or why it could not be stored.
+    pub fn set_replicas(&self, principal: Principal, key: &str, replicas: &[Region]) -> Result<()> {
+        let mut sorted = replicas.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        // No state of the primary keeps replicas from going.
+        let action = Action::ReplicateKey;
+        let live = self.key(principal, key)?;
+        let grows = |object: &Object| {
+            let known = object.lifecycle().multi_region.as_ref().map(|it| &it.replicas);
+            sorted.iter().any(|region| known.is_none_or(|known| !known.contains(region)))
+        };
+        self.edit(principal, action, &live, &mut |present, vault, _| {
+            let object = &present.object;
+            let life = object.lifecycle();
+            let Some(place) = life.multi_region.as_ref().filter(|it| it.is_primary) else {
+                return Err(Error::Refused(Refusal::NotPrimary(key.to_owned())));
+            };
+            if grows(object) {
+                self.require_state(action, object)?;
+            }
+            let multi_region = Some(MultiRegion { replicas: sorted.clone(), ..place.clone() });
+            let mut life = Lifecycle { multi_region, ..life.clone() };
+            if life.state == KeyState::PendingReplicaDeletion && sorted.is_empty() {
+                let days = life.deletion.map_or(0, |deletion| deletion.window_days);
+                let now = self.surroundings.clock.now();
+                life.state = KeyState::PendingDeletion;
+                life.deletion = Some(crate::object::Deletion::after(days, now));
+            }
+            Ok(vec![self.put(vault, &object.with_lifecycle(life), present.version)?])
+        })?
+        .ok_or_else(|| super::key_life::no_such_key(key))
+    }
+}
+
+/// Refuses a key that no material comes to and goes from. The table of states has seen
+/// to its origin.
+fn require_importable(object: &Object) -> Result<()> {
+    if KeySpec::of(object).is_some() && object.is_private() {
+        return Ok(());
+    }
+    Err(no_key_of_kms())
+}
+
+/// Whether a key may have this material: it is as long as the spec says, and the same as
+/// what the key has or had.
+fn is_the_material_of(object: &Object, material: &SecretBytes) -> Result<bool> {
+    let lengths = KeySpec::of(object).map(KeySpec::import_len);
+    if !lengths.is_some_and(|lengths| lengths.contains(&material.len())) {
+        return Ok(false);
+    }
+    if !object.lacks_material() {
+        return Ok(object.value().equals(material.expose()));
+    }
+    let Some(mark) = object.lifecycle().material else { return Ok(true) };
+    let hash = vault::hmac(&mark.salt, &[material.expose()])?;
+    Ok(SecretBytes::copied(&hash).equals(&mark.hash))
+}
