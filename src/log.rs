@@ -194,7 +194,7 @@ impl fmt::Display for Escaped<'_> {
 
 /// Controls, line and paragraph separators, and marks that reverse the
 /// direction of writing.
-fn steers(character: char) -> bool {
+pub(crate) fn steers(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -15,28 +15,28 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The mode of every file made here.
-pub(super) const FILE_MODE: u32 = 0o600;
+pub(crate) const FILE_MODE: u32 = 0o600;
 /// The mode of every directory made here.
-pub(super) const DIRECTORY_MODE: u32 = 0o700;
+pub(crate) const DIRECTORY_MODE: u32 = 0o700;
 /// Writable by the group or by everybody.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// Which file it is, whatever its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FileId {
+pub(crate) struct FileId {
     device: u64,
     inode: u64,
 }
 
 impl FileId {
-    pub(super) fn of(found: &Metadata) -> Self {
+    pub(crate) fn of(found: &Metadata) -> Self {
         Self { device: found.dev(), inode: found.ino() }
     }
 }
 
 /// Refuses a token directory that is a link, is not a directory, belongs to
 /// somebody else or may be written by others.
-pub(super) fn check_directory(path: &Path) -> Result<()> {
+pub(crate) fn check_directory(path: &Path) -> Result<()> {
     let found = path.symlink_metadata().map_err(|error| Error::io(path, "look at", &error))?;
     if !found.is_dir() && !found.is_symlink() {
         return Err(refused(path, "is not a directory"));
@@ -45,7 +45,7 @@ pub(super) fn check_directory(path: &Path) -> Result<()> {
 }
 
 /// Refuses a file of the store for the same reasons; whether it is there at all.
-pub(super) fn check_file(path: &Path) -> Result<bool> {
+pub(crate) fn check_file(path: &Path) -> Result<bool> {
     let found = match path.symlink_metadata() {
         Ok(found) => found,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
@@ -88,7 +88,7 @@ pub(super) fn may_write(path: &Path) -> bool {
 }
 
 /// Opens a file of ours without following a link; std adds `O_CLOEXEC`.
-pub(super) fn open(path: &Path, writable: bool) -> io::Result<File> {
+pub(crate) fn open(path: &Path, writable: bool) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
         .write(writable)
@@ -106,7 +106,7 @@ pub(super) fn open_lock_file(path: &Path) -> Result<File> {
 }
 
 /// Makes the names in a directory durable.
-pub(super) fn sync_directory(path: &Path) -> Result<()> {
+pub(crate) fn sync_directory(path: &Path) -> Result<()> {
     File::open(path)
         .and_then(|directory| directory.sync_all())
         .map_err(|error| Error::io(path, "sync the directory", &error))
@@ -115,11 +115,11 @@ pub(super) fn sync_directory(path: &Path) -> Result<()> {
 /// An exclusive `flock` on a description of its own, opened for this one time: the
 /// child of an earlier `fork` has no copy that would keep the lock when this process
 /// is killed. Released explicitly, for the sake of a child forked since.
-pub(super) struct Queue(File);
+pub(crate) struct Queue(File);
 
 impl Queue {
     /// Takes the lock if nobody has it.
-    pub(super) fn try_join(path: &Path) -> Result<Option<Self>> {
+    pub(crate) fn try_join(path: &Path) -> Result<Option<Self>> {
         let file = open_lock_file(path)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -133,7 +133,7 @@ impl Queue {
     }
 
     /// Waits for the lock, for as long as `timeout` at most.
-    pub(super) fn join(path: &Path, timeout: Duration) -> Result<Self> {
+    pub(crate) fn join(path: &Path, timeout: Duration) -> Result<Self> {
         let mut pauses = Pauses::new(timeout);
         loop {
             if let Some(queue) = Self::try_join(path)? {
