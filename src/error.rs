@@ -30,6 +30,8 @@ pub enum Error {
     AttributeTypeInvalid(Ulong),
     /// The value does not fit the attribute.
     AttributeValueInvalid(AttributeType),
+    /// The audit trail cannot be written, and operations are to be refused then.
+    AuditUnavailable(String),
     /// A backup cannot be used: its file, and why. Nothing of it was taken.
     BackupRefused {
         /// The file.
@@ -221,6 +223,9 @@ impl fmt::Display for Error {
             }
             Self::AttributeValueInvalid(attribute) => {
                 write!(f, "the value does not fit {attribute}")
+            }
+            Self::AuditUnavailable(why) => {
+                write!(f, "refused, as the audit trail cannot be written: {why}")
             }
             Self::BackupRefused { path, reason } => write!(f, "{}: {reason}", path.display()),
             Self::BufferTooSmall(needed) => write!(f, "the output needs {needed} bytes"),

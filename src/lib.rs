@@ -6,6 +6,7 @@
 //! `unsafe`, no environment and no clock below `ffi`; what it needs is passed
 //! in.
 
+pub mod audit;
 pub mod backup;
 pub mod clock;
 pub mod config;

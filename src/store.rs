@@ -47,7 +47,7 @@
 
 mod counter;
 mod directory;
-mod files;
+pub(crate) mod files;
 mod generation;
 mod guarded;
 mod memory;

@@ -59,6 +59,12 @@ const TABLE: &[Row] = &[
         crates: &["arc_swap", "memmap2", "nix", "parking_lot", "rusqlite", "sha2"],
     },
     Row {
+        module: "audit",
+        modules: &["clock", "log", "store::files"],
+        // Its hashes chain the records, its signatures are those of checkpoints.
+        crates: &["base64ct", "ed25519_dalek", "nix", "parking_lot", "sha2", "uuid", "zeroize"],
+    },
+    Row {
         module: "vault",
         modules: &[],
         crates: &[

@@ -47,7 +47,8 @@ pub const fn of(error: &Error) -> CK_RV {
         Error::PinIncorrect => CKR_PIN_INCORRECT,
         Error::PinLenRange => CKR_PIN_LEN_RANGE,
         Error::PinLocked => CKR_PIN_LOCKED,
-        Error::EntropyUnavailable
+        Error::AuditUnavailable(_)
+        | Error::EntropyUnavailable
         | Error::RecordDamaged(_)
         | Error::StoreDamaged { .. }
         | Error::StoreIo { .. }
@@ -117,6 +118,7 @@ mod tests {
             (Error::Panicked, CKR_GENERAL_ERROR),
             (Error::EntropyUnavailable, CKR_DEVICE_ERROR),
             (Error::RecordDamaged(reason()), CKR_DEVICE_ERROR),
+            (Error::AuditUnavailable(reason()), CKR_DEVICE_ERROR),
             (Error::StoreDamaged { path: path(), reason: reason() }, CKR_DEVICE_ERROR),
             (Error::StoreIo { path: path(), reason: reason() }, CKR_DEVICE_ERROR),
             (

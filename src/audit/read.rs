@@ -1,0 +1,390 @@
+//! Reading a trail: line by line, all segments in the order of time, as it grows.
+
+use super::line::{Beginning, Boot, Head, LINE_MAX, LineHash, Millis, SegmentId};
+use super::shelf::{Directory, From, Sheet, Shelf};
+use super::{CONTINUE, END, START};
+use crate::error::{Error, Result};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::fmt;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// The name of an event as a line has it.
+pub(super) fn name(action: &str) -> &str {
+    action.split_once(':').map_or(action, |(_, name)| name)
+}
+
+/// A record of one segment that another one relies on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reference {
+    pub segment: SegmentId,
+    pub head: Head,
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Head { records, bytes, hash } = self.head;
+        write!(f, "{} {records} {bytes} {hash}", self.segment)
+    }
+}
+
+impl FromStr for Reference {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut words = text.split(' ');
+        let mut next = || words.next().ok_or(());
+        let segment = SegmentId::parse(next()?).ok_or(())?;
+        let number = |word: &str| word.parse().map_err(|_| ());
+        let (records, bytes) = (number(next()?)?, number(next()?)?);
+        let hash: LineHash = next()?.parse()?;
+        if words.next().is_some() {
+            return Err(());
+        }
+        Ok(Self { segment, head: Head { records, bytes, hash } })
+    }
+}
+
+impl Reference {
+    /// What the first record of a writer relies on.
+    pub fn of(beginning: &Beginning<'_>, line: &[u8]) -> Option<Self> {
+        if ![START, CONTINUE].map(name).contains(&beginning.event_name) {
+            return None;
+        }
+        let line = std::str::from_utf8(line).ok()?;
+        // No string in a line holds an unescaped quote.
+        let (_, rest) = line.split_once(",\"follows\":\"")?;
+        rest.split_once('"')?.0.parse().ok()
+    }
+}
+
+/// The end of a segment.
+pub(super) struct Tail {
+    /// Up to the last line that has a newline.
+    pub head: Head,
+    /// Nothing stands behind that.
+    pub is_whole: bool,
+    /// Its writer has ended it.
+    pub is_ended: bool,
+    /// During which start of the machine the last line was written.
+    pub boot: Boot,
+}
+
+/// The end of a segment; `None` when there is no line, or none of ours.
+pub(super) fn tail(sheet: &dyn Sheet, id: &SegmentId) -> Result<Option<Tail>> {
+    let len = sheet.len()?;
+    let mut window = 4096;
+    loop {
+        let at = len.saturating_sub(window);
+        let mut end = vec![0; usize::try_from(len - at).unwrap_or_default()];
+        let read = read_full(sheet, at, &mut end)?;
+        let end = &end[..read];
+        let last = end.iter().rposition(|byte| *byte == b'\n');
+        let before = last.and_then(|last| end[..last].iter().rposition(|byte| *byte == b'\n'));
+        let start = match before {
+            Some(before) => before + 1,
+            None if at == 0 => 0,
+            None if window > 2 * LINE_MAX as u64 => return Ok(None),
+            None => {
+                window *= 4;
+                continue;
+            }
+        };
+        let Some(last) = last else { return Ok(None) };
+        let line = &end[start..last];
+        let Some(beginning) = Beginning::read(line) else { return Ok(None) };
+        if beginning.segment != id.as_str() {
+            return Ok(None);
+        }
+        let (records, bytes) = (beginning.sequence, at + last as u64 + 1);
+        return Ok(Some(Tail {
+            head: Head { records, bytes, hash: LineHash::of(line) },
+            is_whole: last + 1 == end.len(),
+            is_ended: beginning.event_name == name(END),
+            boot: beginning.boot,
+        }));
+    }
+}
+
+fn read_full(sheet: &dyn Sheet, at: u64, into: &mut [u8]) -> Result<usize> {
+    let mut done = 0;
+    while done < into.len() {
+        match sheet.read_at(at + done as u64, &mut into[done..])? {
+            0 => break,
+            read => done += read,
+        }
+    }
+    Ok(done)
+}
+
+/// How a line ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// With a newline.
+    Newline,
+    /// With the segment.
+    Cut,
+    /// There was none.
+    Nothing,
+}
+
+/// The lines of a segment, whatever they are; memory is bounded by the longest line.
+pub(super) struct RawLines {
+    from: BufReader<From>,
+    /// Where in the segment the next line begins.
+    pub at: u64,
+}
+
+impl RawLines {
+    pub fn new(sheet: Arc<dyn Sheet>, at: u64) -> Self {
+        Self { from: BufReader::with_capacity(1 << 16, From { sheet, at }), at }
+    }
+
+    /// The next line, without its newline.
+    pub fn next(&mut self, line: &mut Vec<u8>) -> Result<Ending> {
+        line.clear();
+        let mut is_empty = true;
+        loop {
+            let some =
+                self.from.fill_buf().map_err(|error| Error::FunctionFailed(error.to_string()))?;
+            if some.is_empty() {
+                return Ok(if is_empty { Ending::Nothing } else { Ending::Cut });
+            }
+            is_empty = false;
+            let end = some.iter().position(|byte| *byte == b'\n');
+            let part = &some[..end.unwrap_or(some.len())];
+            // Of what is longer than any line of ours so much that it is seen to be none.
+            let room = (LINE_MAX + 1).saturating_sub(line.len());
+            line.extend_from_slice(&part[..part.len().min(room)]);
+            let used = part.len() + usize::from(end.is_some());
+            self.from.consume(used);
+            self.at += used as u64;
+            if end.is_some() {
+                if line.len() > LINE_MAX {
+                    // Not what a line ends with.
+                    line.push(0xff);
+                }
+                return Ok(Ending::Newline);
+            }
+        }
+    }
+}
+
+/// The lines of a segment that follow each other as they should.
+pub(super) struct Lines {
+    raw: RawLines,
+    segment: SegmentId,
+    head: Head,
+}
+
+impl Lines {
+    /// Those behind `known`.
+    pub fn of(sheet: Arc<dyn Sheet>, segment: &SegmentId, known: Head) -> Self {
+        Self { raw: RawLines::new(sheet, known.bytes), segment: segment.clone(), head: known }
+    }
+
+    /// How far they go, this record at most.
+    pub fn up_to(&mut self, record: u64) -> Result<Head> {
+        let mut line = Vec::new();
+        while self.head.records < record && self.raw.next(&mut line)? == Ending::Newline {
+            let Some(beginning) = Beginning::read(&line) else { break };
+            if !follows(&beginning, &self.segment, self.head) {
+                break;
+            }
+            self.head = self.head.with(&line);
+        }
+        Ok(self.head)
+    }
+}
+
+/// Whether a line is the next one of a segment that has come so far.
+pub(super) fn follows(beginning: &Beginning<'_>, segment: &SegmentId, head: Head) -> bool {
+    beginning.segment == segment.as_str()
+        && beginning.sequence == head.records + 1
+        && beginning.previous == head.hash
+}
+
+/// A trail that is there to be read, perhaps while it is written.
+#[derive(Clone)]
+pub struct Archive(pub(super) Arc<dyn Shelf>);
+
+impl fmt::Debug for Archive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Archive")
+    }
+}
+
+/// What stands in a line.
+#[derive(Debug)]
+pub enum Read<'l> {
+    /// A record: its beginning, and the whole line, which is one JSON object.
+    Record(&'l Beginning<'l>, &'l str),
+    /// Something else, in this segment; verification says more.
+    Unreadable(&'l SegmentId),
+}
+
+impl Archive {
+    pub(super) const fn over(shelf: Arc<dyn Shelf>) -> Self {
+        Self(shelf)
+    }
+
+    /// The trail in this directory, a token's or a copy.
+    #[must_use]
+    pub fn in_directory(directory: PathBuf) -> Self {
+        Self(Arc::new(Directory(directory)))
+    }
+
+    /// The segments, in the order in which they were begun.
+    ///
+    /// # Errors
+    /// The directory could not be read, or somebody else could have written it.
+    pub fn segments(&self) -> Result<Vec<SegmentId>> {
+        self.0.segments()
+    }
+
+    /// Shows `visit` all records in the order of time, those of one segment always in their
+    /// own order. Needs memory for the segments that overlap in time, not for the records.
+    /// `since`: segments of days before are not opened.
+    ///
+    /// # Errors
+    /// What `visit` returns, which ends it; the trail could not be read.
+    pub fn visit(
+        &self,
+        since: Option<Millis>,
+        visit: &mut dyn FnMut(Read<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let since = since.map(|since| SegmentId::new(since, [0; 8]));
+        let mut waiting = self.0.segments()?;
+        waiting.retain(|id| since.as_ref().is_none_or(|since| id.day() >= since.day()));
+        let mut waiting = waiting.into_iter().peekable();
+        let mut open: HashMap<SegmentId, Stream> = HashMap::new();
+        let mut order = BinaryHeap::new();
+        loop {
+            // A segment's name says when it begins.
+            let next: Option<&Reverse<(Millis, SegmentId)>> = order.peek();
+            let is_due = |id: &SegmentId| {
+                next.is_none_or(|Reverse((time, _))| *id <= SegmentId::new(*time, [0xff; 8]))
+            };
+            if let Some(id) = waiting.next_if(is_due) {
+                let Some(sheet) = self.0.open(&id)? else { continue };
+                let mut stream = Stream::new(sheet);
+                if let Some(time) = stream.advance(&id, visit)? {
+                    order.push(Reverse((time, id.clone())));
+                    open.insert(id, stream);
+                }
+                continue;
+            }
+            let Some(Reverse((_, id))) = order.pop() else { return Ok(()) };
+            let Some(stream) = open.get_mut(&id) else { continue };
+            stream.show(visit)?;
+            match stream.advance(&id, visit)? {
+                Some(time) => order.push(Reverse((time, id))),
+                None => drop(open.remove(&id)),
+            }
+        }
+    }
+
+    /// What will be written from now on.
+    ///
+    /// # Errors
+    /// The trail could not be read.
+    pub fn follow(&self) -> Result<Follower> {
+        let mut seen = HashMap::new();
+        for id in self.0.segments()? {
+            if let Some(sheet) = self.0.open(&id)? {
+                let end = match tail(&*sheet, &id)? {
+                    Some(tail) => tail.head.bytes,
+                    None => sheet.len()?,
+                };
+                seen.insert(id, end);
+            }
+        }
+        Ok(Follower { archive: self.clone(), seen })
+    }
+}
+
+/// One segment on its way through the order of time.
+struct Stream {
+    raw: RawLines,
+    line: Vec<u8>,
+    last: Millis,
+}
+
+impl Stream {
+    fn new(sheet: Arc<dyn Sheet>) -> Self {
+        Self { raw: RawLines::new(sheet, 0), line: Vec::new(), last: Millis(0) }
+    }
+
+    /// Goes on to the next record; when it was written, as far as the order of the segment
+    /// allows.
+    fn advance(
+        &mut self,
+        id: &SegmentId,
+        visit: &mut dyn FnMut(Read<'_>) -> Result<()>,
+    ) -> Result<Option<Millis>> {
+        loop {
+            match self.raw.next(&mut self.line)? {
+                Ending::Nothing => return Ok(None),
+                // Torn, or being written.
+                Ending::Cut => return Ok(None),
+                Ending::Newline => {}
+            }
+            match Beginning::read(&self.line) {
+                Some(beginning) => {
+                    self.last = self.last.max(beginning.time);
+                    return Ok(Some(self.last));
+                }
+                None => visit(Read::Unreadable(id))?,
+            }
+        }
+    }
+
+    fn show(&self, visit: &mut dyn FnMut(Read<'_>) -> Result<()>) -> Result<()> {
+        show(&self.line, visit)
+    }
+}
+
+fn show(line: &[u8], visit: &mut dyn FnMut(Read<'_>) -> Result<()>) -> Result<()> {
+    match (Beginning::read(line), std::str::from_utf8(line)) {
+        (Some(beginning), Ok(text)) => visit(Read::Record(&beginning, text)),
+        _ => Ok(()),
+    }
+}
+
+/// Looks for what was written since it last looked.
+#[derive(Debug)]
+pub struct Follower {
+    archive: Archive,
+    seen: HashMap<SegmentId, u64>,
+}
+
+impl Follower {
+    /// Shows `visit` the new records, those found at once in the order of time.
+    ///
+    /// # Errors
+    /// What `visit` returns; the trail could not be read.
+    pub fn look(&mut self, visit: &mut dyn FnMut(Read<'_>) -> Result<()>) -> Result<()> {
+        let mut found = Vec::new();
+        for id in self.archive.0.segments()? {
+            let seen = self.seen.get(&id).copied().unwrap_or_default();
+            let Some(sheet) = self.archive.0.open(&id)? else { continue };
+            if sheet.len()? <= seen {
+                continue;
+            }
+            let (mut raw, mut line, mut at) = (RawLines::new(sheet, seen), Vec::new(), seen);
+            while raw.next(&mut line)? == Ending::Newline {
+                at = raw.at;
+                match Beginning::read(&line) {
+                    Some(beginning) => found.push((beginning.time, line.clone())),
+                    None => visit(Read::Unreadable(&id))?,
+                }
+            }
+            self.seen.insert(id, at);
+        }
+        found.sort_by_key(|(time, _)| *time);
+        found.iter().try_for_each(|(_, line)| show(line, visit))
+    }
+}

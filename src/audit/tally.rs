@@ -1,0 +1,260 @@
+//! Counting MAC operations by key, for those who do not want a record of each.
+//!
+//! A session has a tally of its own. An operation gets a [`Slot`] when it begins; counting
+//! its end adds one to a number there: no allocation, no lock, no system call.
+
+use super::event::{Event, Identity, Resource, Text, code};
+use crate::error::Error;
+use std::sync::Arc;
+
+/// After so many operations a tally wants to be recorded.
+const OPERATIONS_MAX: u32 = 65_536;
+/// With so many keys a tally wants to be recorded.
+const KEYS_MAX: usize = 256;
+
+/// What an operation was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// A MAC was made.
+    GenerateMac,
+    /// A MAC was verified.
+    VerifyMac,
+}
+
+impl Use {
+    const fn action(self) -> &'static str {
+        match self {
+            Self::GenerateMac => "kms:GenerateMac",
+            Self::VerifyMac => "kms:VerifyMac",
+        }
+    }
+}
+
+/// A key as the trail names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyName {
+    /// Its unique id.
+    pub unique_id: Arc<str>,
+    /// Whether it is the token's and not a session's.
+    pub is_token_object: bool,
+}
+
+impl KeyName {
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.unique_id, &other.unique_id) || self.unique_id == other.unique_id
+    }
+
+    /// The key as a resource: of a session's key nobody outside knows.
+    fn on(&self, event: Event) -> Event {
+        if self.is_token_object {
+            event.on(Resource::Key(Text::new(&self.unique_id)))
+        } else {
+            event.noting("sessionObject", &*self.unique_id)
+        }
+    }
+}
+
+/// Where an operation is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot(usize);
+
+/// The counts of one session since they were last recorded.
+#[derive(Debug, Default)]
+pub struct Tally {
+    counts: Vec<Count>,
+    /// Operations that were begun.
+    begun: u32,
+}
+
+/// The operations of one sort with one key.
+#[derive(Debug)]
+pub struct Count {
+    key: KeyName,
+    sort: Use,
+    succeeded: u64,
+    wrong_mac: u64,
+    wrong_length: u64,
+    /// Other errors, by code.
+    others: Vec<(String, u64)>,
+}
+
+impl Tally {
+    /// Where the operations of this sort with this key are counted. Allocates for a key
+    /// that was not used since the counts were last recorded.
+    pub fn slot(&mut self, key: &KeyName, sort: Use) -> Slot {
+        self.begun = self.begun.saturating_add(1);
+        let is = |count: &Count| count.sort == sort && count.key.is(key);
+        let known = self.counts.iter().position(is);
+        Slot(known.unwrap_or_else(|| {
+            let key = key.clone();
+            let (succeeded, wrong_mac, wrong_length, others) = (0, 0, 0, Vec::new());
+            let count = Count { key, sort, succeeded, wrong_mac, wrong_length, others };
+            self.counts.push(count);
+            self.counts.len() - 1
+        }))
+    }
+
+    /// Counts an operation that ended well.
+    pub fn succeeded(&mut self, slot: Slot) {
+        if let Some(count) = self.counts.get_mut(slot.0) {
+            count.succeeded += 1;
+        }
+    }
+
+    /// Counts one that was refused or failed.
+    pub fn failed(&mut self, slot: Slot, error: &Error) {
+        let Some(count) = self.counts.get_mut(slot.0) else { return };
+        match error {
+            Error::SignatureInvalid => count.wrong_mac += 1,
+            Error::SignatureLenRange => count.wrong_length += 1,
+            other => {
+                let code = code(other);
+                match count.others.iter_mut().find(|(known, _)| *known == code) {
+                    Some((_, number)) => *number += 1,
+                    None => count.others.push((code, 1)),
+                }
+            }
+        }
+    }
+
+    /// Whether it is time to record the counts.
+    #[must_use]
+    pub const fn is_due(&self) -> bool {
+        self.begun >= OPERATIONS_MAX || self.counts.len() >= KEYS_MAX
+    }
+
+    /// Whether there is nothing to record.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.counts.iter().all(Count::is_empty)
+    }
+
+    /// The counts, which begin anew. Slots stay what they are, unless there are too many keys:
+    /// then no operation may be under way.
+    pub fn take(&mut self) -> Vec<Count> {
+        self.begun = 0;
+        let counts = if self.counts.len() >= KEYS_MAX {
+            std::mem::take(&mut self.counts)
+        } else {
+            self.counts.iter_mut().map(Count::take).collect()
+        };
+        counts.into_iter().filter(|count| !count.is_empty()).collect()
+    }
+}
+
+impl Count {
+    fn take(&mut self) -> Self {
+        let empty = Self {
+            key: self.key.clone(),
+            sort: self.sort,
+            succeeded: 0,
+            wrong_mac: 0,
+            wrong_length: 0,
+            others: Vec::new(),
+        };
+        std::mem::replace(self, empty)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.succeeded + self.wrong_mac + self.wrong_length == 0 && self.others.is_empty()
+    }
+
+    /// The record of the counts of a session of `identity`.
+    #[must_use]
+    pub fn event(&self, identity: Identity) -> Event {
+        let mut event = self.key.on(Event::new(self.sort.action(), identity).read_only());
+        event = event.noting("summary", true).noting("succeeded", self.succeeded);
+        let [mac, length] = [Error::SignatureInvalid, Error::SignatureLenRange].map(|e| code(&e));
+        let named = [(mac, self.wrong_mac), (length, self.wrong_length)];
+        let failures = named.iter().chain(&self.others).filter(|(_, number)| *number > 0);
+        let failures: Vec<_> = failures.collect();
+        if failures.is_empty() {
+            return event;
+        }
+        let failed: u64 = failures.iter().map(|(_, number)| number).sum();
+        let list = failures.iter().map(|(code, number)| {
+            let number = ("count", (*number).into());
+            super::Value::Members(vec![("errorCode", (&**code).into()), number])
+        });
+        event.noting("failed", failed).noting("failures", super::Value::List(list.collect()))
+    }
+}
+
+/// The record of one operation.
+#[must_use]
+pub fn single<T>(
+    identity: Identity,
+    key: &KeyName,
+    sort: Use,
+    outcome: &Result<T, Error>,
+) -> Event {
+    key.on(Event::new(sort.action(), identity).read_only()).ended(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::Value;
+
+    fn key(name: &str) -> KeyName {
+        KeyName { unique_id: name.into(), is_token_object: true }
+    }
+
+    #[test]
+    fn operations_are_counted_by_key_sort_and_outcome() {
+        let mut tally = Tally::default();
+        let (one, two) = (key("one"), key("two"));
+        for _ in 0..3 {
+            let slot = tally.slot(&one, Use::GenerateMac);
+            tally.succeeded(slot);
+        }
+        let verify = tally.slot(&key("one"), Use::VerifyMac);
+        assert_ne!(verify, tally.slot(&one, Use::GenerateMac));
+        tally.failed(verify, &Error::SignatureInvalid);
+        tally.failed(verify, &Error::UserNotLoggedIn);
+        tally.failed(verify, &Error::UserNotLoggedIn);
+        // Begun, and not ended.
+        tally.slot(&two, Use::GenerateMac);
+        let counts = tally.take();
+        assert_eq!(counts.len(), 2);
+        let made = Event::new("kms:GenerateMac", Identity::Root).read_only();
+        let made = made.on(Resource::Key("one".into())).noting("summary", true);
+        assert_eq!(counts[0].event(Identity::Root), made.noting("succeeded", 3));
+        let failure = |code: &str, number: u64| {
+            Value::Members(vec![("errorCode", code.into()), ("count", number.into())])
+        };
+        let verified = Event::new("kms:VerifyMac", Identity::Root).read_only();
+        let verified = verified.on(Resource::Key("one".into())).noting("summary", true);
+        let verified = verified.noting("succeeded", 0).noting("failed", 3);
+        let failures = vec![failure("SignatureInvalid", 1), failure("UserNotLoggedIn", 2)];
+        assert_eq!(
+            counts[1].event(Identity::Root),
+            verified.noting("failures", Value::List(failures))
+        );
+        assert!(tally.is_empty());
+        // An operation that began before is counted in its place.
+        tally.succeeded(verify);
+        assert_eq!(tally.take()[0].event(Identity::Root), {
+            let event = Event::new("kms:VerifyMac", Identity::Root).read_only();
+            event.on(Resource::Key("one".into())).noting("summary", true).noting("succeeded", 1)
+        });
+    }
+
+    #[test]
+    fn a_tally_is_due_after_many_operations_or_keys() {
+        let mut tally = Tally::default();
+        let one = key("one");
+        for _ in 1..OPERATIONS_MAX {
+            tally.slot(&one, Use::GenerateMac);
+        }
+        assert!(!tally.is_due());
+        tally.slot(&one, Use::GenerateMac);
+        assert!(tally.is_due());
+        tally.take();
+        assert!(!tally.is_due());
+        for number in 0..KEYS_MAX {
+            tally.slot(&key(&number.to_string()), Use::GenerateMac);
+        }
+        assert!(tally.is_due());
+    }
+}
