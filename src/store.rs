@@ -281,6 +281,13 @@ pub trait Reader {
     /// The store could not be read.
     fn find(&self, kind: Kind, tags: &[Tag], after: Option<Cursor>, limit: usize) -> Result<Page>;
 
+    /// How many records of `kind` bear `tag`, as the look-up columns have it; counted up
+    /// to `most`.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    fn count(&self, kind: Kind, tag: Tag, most: usize) -> Result<usize>;
+
     /// The newest commit.
     ///
     /// # Errors

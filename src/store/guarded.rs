@@ -129,6 +129,10 @@ impl Reader for Guarded {
         self.store.find(kind, tags, after, limit)
     }
 
+    fn count(&self, kind: Kind, tag: Tag, most: usize) -> Result<usize> {
+        self.store.count(kind, tag, most)
+    }
+
     fn sequence(&self) -> Result<Sequence> {
         self.store.sequence()
     }

@@ -149,6 +149,12 @@ impl Reader for Content {
         Ok(page)
     }
 
+    fn count(&self, kind: Kind, tag: Tag, most: usize) -> Result<usize> {
+        let all =
+            self.records.iter().filter(|((of, _), entry)| *of == kind && entry.tags.contains(&tag));
+        Ok(all.take(most).count())
+    }
+
     fn sequence(&self) -> Result<Sequence> {
         Ok(Sequence(self.sequence))
     }
@@ -177,6 +183,10 @@ impl Reader for MemoryStore {
 
     fn find(&self, kind: Kind, tags: &[Tag], after: Option<Cursor>, limit: usize) -> Result<Page> {
         self.state()?.content.find(kind, tags, after, limit)
+    }
+
+    fn count(&self, kind: Kind, tag: Tag, most: usize) -> Result<usize> {
+        self.state()?.content.count(kind, tag, most)
     }
 
     fn sequence(&self) -> Result<Sequence> {

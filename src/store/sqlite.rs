@@ -533,6 +533,10 @@ impl Reader for SqliteStore {
         self.read(|state| state.find(kind, tags, after, limit))
     }
 
+    fn count(&self, kind: Kind, tag: Tag, most: usize) -> Result<usize> {
+        self.read(|state| state.count(kind, tag, most))
+    }
+
     fn sequence(&self) -> Result<Sequence> {
         self.read(|state| state.sequence())
     }

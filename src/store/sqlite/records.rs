@@ -22,6 +22,8 @@ pub(super) const IN_ORDER: &str = "SELECT number FROM records \
      WHERE kind = ?1 AND number > ?2 ORDER BY number LIMIT 1";
 pub(super) const BY_TAG: &str = "SELECT number FROM tags \
      WHERE kind = ?1 AND property = ?2 AND hash = ?3 AND number > ?4 ORDER BY number LIMIT 1";
+pub(super) const COUNT: &str = "SELECT count(*) FROM (SELECT 1 FROM tags \
+     WHERE kind = ?1 AND property = ?2 AND hash = ?3 LIMIT ?4)";
 const EXISTING: &str = "SELECT number, version, tags FROM records WHERE kind = ?1 AND id = ?2";
 const INSERT: &str = "INSERT INTO records (number, kind, id, version, sequence, tags, body) \
      VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6)";
@@ -400,6 +402,13 @@ impl Reader for Snapshot<'_> {
             position = number;
         }
         Ok(Page { records, next: None })
+    }
+
+    fn count(&self, kind: Kind, tag: Tag, most: usize) -> Result<usize> {
+        let parameters = (kind.0, tag.property, tag.hash, signed(most as u64));
+        let count = self.statement(COUNT)?.query_row(parameters, |row| unsigned(row, 0));
+        let count = count.at(self.path, "count records")?;
+        Ok(usize::try_from(count).unwrap_or(most))
     }
 
     fn sequence(&self) -> Result<Sequence> {

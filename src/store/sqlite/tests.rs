@@ -116,6 +116,11 @@ fn every_look_up_uses_its_index() {
             records::BY_TAG,
             "SEARCH tags USING PRIMARY KEY (kind=? AND property=? AND hash=? AND number>?)",
         ),
+        (
+            records::COUNT,
+            "CO-ROUTINE (subquery-1); SEARCH tags USING PRIMARY KEY (kind=? AND property=? AND \
+             hash=?); SCAN (subquery-1)",
+        ),
     ] {
         assert_eq!(plan(sql), wanted);
     }

@@ -250,6 +250,12 @@ fn records_are_found_by_all_their_tags(bench: &Bench) {
     assert_eq!(found(&[1, 2, 3, 4, 5, 6]), [60]);
     assert_eq!(found(&[5, 5]).len(), 12);
     assert_eq!(found(&[4, 9]), [0_u64; 0]);
+    assert_eq!(store.count(KIND, tag(7, 5), 99).unwrap(), 12);
+    assert_eq!(store.count(KIND, tag(7, 5), 11).unwrap(), 11, "no further than asked");
+    for none in [tag(7, 9), tag(8, 5)] {
+        assert_eq!(store.count(KIND, none, 99).unwrap(), 0);
+    }
+    assert_eq!(store.count(Kind(KIND.0 + 1), tag(7, 5), 99).unwrap(), 0);
     // The same hash of another property is another tag.
     assert!(store.find(KIND, &[tag(8, 1)], None, 9).unwrap().records.is_empty());
 }

@@ -148,6 +148,10 @@ impl Reader for Wrapped {
         Watched { state: &*self.store, steps: self }.find(kind, tags, after, limit)
     }
 
+    fn count(&self, kind: Kind, tag: Tag, most: usize) -> Result<usize> {
+        self.store.count(kind, tag, most)
+    }
+
     fn sequence(&self) -> Result<Sequence> {
         self.count(0);
         self.store.sequence()
@@ -181,6 +185,10 @@ impl Reader for Watched<'_> {
             step();
         }
         page
+    }
+
+    fn count(&self, kind: Kind, tag: Tag, most: usize) -> Result<usize> {
+        self.state.count(kind, tag, most)
     }
 
     fn sequence(&self) -> Result<Sequence> {
