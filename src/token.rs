@@ -21,11 +21,13 @@
 #![forbid(unsafe_code)]
 
 mod access_keys;
+mod aliases;
 mod authorization;
 mod check;
 mod credential;
 mod dates;
 mod entity;
+mod grants;
 mod key_life;
 mod kms_keys;
 mod live;
@@ -46,10 +48,12 @@ mod transport;
 mod users;
 
 pub use access_keys::{ACCESS_KEYS_MAX, AccessKey, KeyOwner};
+pub use aliases::Alias;
 pub use check::{Damage, Finding, Report};
 pub use credential::Holder;
 pub use dates::Acted;
 pub use entity::{Entity, Identity, POLICIES_MAX, POLICY_NAME_MAX, TAGS_MAX};
+pub use grants::{GrantFilter, KeyGrant, NewGrant};
 pub use key_life::Scheduled;
 pub use kms_keys::KeyMetadata;
 pub use live::LiveObject;

@@ -139,7 +139,7 @@ impl Token {
     ///
     /// # Errors
     /// [`Refusal::NoSuchKey`], [`Error::UserNotLoggedIn`]; the store could not be read.
-    pub fn key_policy(&self, principal: Principal, key: &str) -> Result<String> {
+    pub fn get_key_policy(&self, principal: Principal, key: &str) -> Result<String> {
         let live = self.key(principal, key)?;
         self.authorize(principal, Action::GetKeyPolicy, Resource::Object(&live.object))?;
         let policy = live.object.lifecycle().policy.clone();

@@ -1,5 +1,6 @@
 //! The token's objects as records: made, opened, changed, removed.
 
+use super::key_life::no_such_key;
 use super::record::{ALIAS, GRANT, PRIVATE, PUBLIC, to_vec};
 use super::sealed::OF_KEY;
 use super::{LiveObject, Token, record_id};
@@ -15,6 +16,7 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// The attributes that the store can look up, the most telling first. The
 /// numbers are stored.
@@ -340,6 +342,32 @@ impl Token {
     ) -> Result<Change> {
         put(vault, object, expected, &*self.surroundings.entropy)
     }
+}
+
+/// The secret key of this unique id in the state that `reader` shows, as far as the login
+/// of `principal` opens it.
+///
+/// # Errors
+/// [`Refusal::NoSuchKey`](crate::error::Refusal::NoSuchKey), [`Error::RecordDamaged`]; the
+/// store could not be read.
+pub(super) fn key_in(
+    reader: &dyn Reader,
+    vault: &Vault,
+    principal: Principal,
+    key: &str,
+    now: SystemTime,
+) -> Result<LiveObject> {
+    if let Some(id) = RecordId::new(key) {
+        for &kind in visible_kinds(principal) {
+            let Some(record) = reader.get(kind, &id)? else { continue };
+            let live = open(&record, Some(vault))?;
+            let is_there = live.object.lifecycle().state_at(now).is_some();
+            if live.object.class() == ObjectClass::SecretKey && is_there {
+                return Ok(live);
+            }
+        }
+    }
+    Err(no_such_key(key))
 }
 
 /// What changes an object, seen with what opens records and all else that is stored.

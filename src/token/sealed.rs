@@ -6,14 +6,12 @@
 //! tags. So a record is sealed anew, and held against its tags, by one who does not know
 //! what it means.
 
-#![allow(dead_code, reason = "users, roles, grants and aliases come with the next commits")]
-
 use super::{Token, record_id, rotation};
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::policy::Principal;
 use crate::secret::SecretBytes;
-use crate::store::{self, Change, Kind, Reader, Record, RecordId, Tag};
+use crate::store::{self, Change, Cursor, Kind, Reader, Record, RecordId, Tag};
 use crate::vault::{Place, Vault};
 use minicbor::bytes::ByteSlice;
 use minicbor::{CborLen, Decode, Encode};
@@ -140,6 +138,47 @@ pub(super) fn for_each<T: SealedValue>(
         }
         visit(stored)
     })
+}
+
+/// Some of the values that have all of these properties, at most `limit`, in the order in
+/// which they were made; and where to go on, if there may be more.
+///
+/// # Errors
+/// As for [`for_each`].
+pub(super) fn page<T: SealedValue>(
+    reader: &(impl Reader + ?Sized),
+    vault: &Vault,
+    by: &[Property<'_>],
+    after: Option<Cursor>,
+    limit: usize,
+) -> Result<(Vec<T>, Option<Cursor>)> {
+    let tags = tags_of(vault, by.iter().copied())?;
+    let page = reader.find(T::KIND, &tags, after, limit)?;
+    let opened = page.records.iter().map(|record| {
+        let stored: Stored<T> = open(record, vault)?;
+        let properties = stored.value.properties();
+        if by.iter().all(|by| properties.contains(by)) {
+            drop(properties);
+            Ok(stored.value)
+        } else {
+            Err(damaged(record))
+        }
+    });
+    Ok((opened.collect::<Result<_>>()?, page.next))
+}
+
+/// How many values have a property, counted up to `most`.
+///
+/// # Errors
+/// The store could not be read.
+pub(super) fn count<T: SealedValue>(
+    reader: &(impl Reader + ?Sized),
+    vault: &Vault,
+    (property, value): Property<'_>,
+    most: usize,
+) -> Result<usize> {
+    let tag = Tag { property, hash: vault.tag(property, value.as_bytes())? };
+    reader.count(T::KIND, tag, most)
 }
 
 /// The change that stores `value` over version `expected`.

@@ -1,8 +1,10 @@
 //! The token over both kinds of store.
 
 mod access_keys;
+mod aliases;
 mod credentials;
 mod freshness;
+mod grants;
 mod integrity;
 mod key_life;
 mod kms_keys;

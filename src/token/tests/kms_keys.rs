@@ -260,10 +260,10 @@ fn a_policy_is_kept_as_it_was_given_unless_it_locks_out_who_gives_it() {
     let world = World::in_directory();
     let token = world.create_for_user();
     let id = made(&token, NewKey::new(KeySpec::Hmac256));
-    assert!(token.key_policy(OWNER, &id).unwrap().contains("arn:aws:iam::000000000000:root"));
+    assert!(token.get_key_policy(OWNER, &id).unwrap().contains("arn:aws:iam::000000000000:root"));
     let (root, user) = ("arn:aws:iam::000000000000:root", "arn:aws:iam::000000000000:user/a");
     token.put_key_policy(OWNER, &id, &policy(root), false).unwrap();
-    assert_eq!(world.open_for_user().key_policy(OWNER, &id).unwrap(), policy(root));
+    assert_eq!(world.open_for_user().get_key_policy(OWNER, &id).unwrap(), policy(root));
 
     let locked_out = token.put_key_policy(OWNER, &id, &policy(user), false);
     assert!(matches!(locked_out, Err(Error::MalformedPolicy(_))));
@@ -274,7 +274,7 @@ fn a_policy_is_kept_as_it_was_given_unless_it_locks_out_who_gives_it() {
     let long = policy(root) + &" ".repeat(32_768);
     let refused = token.put_key_policy(OWNER, &id, &long, false);
     assert!(matches!(refused, Err(Error::LimitExceeded(_))));
-    assert_eq!(token.key_policy(OWNER, &id).unwrap(), policy(root), "none of it was kept");
+    assert_eq!(token.get_key_policy(OWNER, &id).unwrap(), policy(root), "none of it was kept");
 
     let new = || NewKey { policy: Some(policy(user)), ..NewKey::new(KeySpec::Hmac256) };
     let refused = token.create_kms_key(OWNER, new(), false);
