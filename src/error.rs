@@ -18,6 +18,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
+    /// A policy forbids it, or none allows it: what it was, and the answer in words.
+    AccessDenied(Box<Refused>),
     /// The object's or the token's rules forbid this action.
     ActionProhibited(&'static str),
     /// A pointer, a length or a flag that the standard forbids.
@@ -195,6 +197,28 @@ pub enum Error {
     ValidationFailed(String),
 }
 
+/// What policies have refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// What it was.
+    pub kind: RefusedKind,
+    /// Whether a policy forbids it; otherwise none allows it.
+    pub explicitly: bool,
+    /// The KMS API's words: who, what, on which key, and why not.
+    pub message: String,
+}
+
+/// What was refused. The standard has another answer to each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedKind {
+    /// A use of a key.
+    Use,
+    /// A key's copy, change or destruction, or an act of administration.
+    Change,
+    /// A new object.
+    Creation,
+}
+
 impl Error {
     /// A failed file operation: what was tried, on which path.
     pub fn io(path: &Path, tried: &str, error: &std::io::Error) -> Self {
@@ -212,6 +236,7 @@ impl std::error::Error for Error {}
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::AccessDenied(refused) => f.write_str(&refused.message),
             Self::ActionProhibited(why) => write!(f, "not allowed: {why}"),
             Self::ArgumentsBad(what) => write!(f, "bad argument: {what}"),
             Self::AttributeReadOnly(attribute) => write!(f, "{attribute} cannot be set here"),

@@ -20,6 +20,7 @@ mod keys;
 mod maintenance;
 mod objects;
 mod open_objects;
+mod permissions;
 mod prepared;
 mod random;
 mod search;

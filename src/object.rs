@@ -105,6 +105,13 @@ impl Object {
         self.flag(AttributeType::Token)
     }
 
+    /// Whether policies decide about it: what the token keeps, and copies of it. Other
+    /// session objects are their application's own.
+    #[must_use]
+    pub fn is_governed(&self) -> bool {
+        self.is_token_object() || self.lifecycle.policy.is_some()
+    }
+
     /// Whether the value may leave the token: neither sensitive nor
     /// unextractable (PKCS#11 v3.2 §4.10).
     #[must_use]

@@ -68,7 +68,7 @@ pub use users::User;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
-use crate::policy::Principal;
+use crate::policy::{Document, Principal};
 use crate::secret::Pin;
 use crate::store::{Change, Compacted, CounterFile, Place, Progress, Reader, RecordId, Store};
 use crate::types::{Home, SlotId, UserType};
@@ -76,9 +76,9 @@ use crate::vault::{PinParameters, PrivateKey, Vault};
 use arc_swap::ArcSwap;
 use live::Registry;
 use parking_lot::{Mutex, RwLock};
-use record::{HEADER, Header, ROLE, USER};
-use std::sync::Arc;
+use record::{ALIAS, GRANT, HEADER, Header, ROLE, USER};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 /// What a token needs from outside.
@@ -225,6 +225,8 @@ pub struct Token {
     /// How many named users have logged in here.
     logins: AtomicU64,
     registry: Mutex<Registry>,
+    /// What decides about keys that have no policy of their own, once it was asked.
+    default_policy: OnceLock<Arc<Document>>,
     /// The generation that the registry is right for: see [`Token::refresh`].
     seen_incarnation: AtomicU64,
     seen_count: AtomicU64,
@@ -289,6 +291,7 @@ impl Token {
             login: Mutex::new(()),
             logins: AtomicU64::new(0),
             registry: Mutex::new(Registry::new(sequence)),
+            default_policy: OnceLock::new(),
             seen_incarnation: AtomicU64::new(generation.incarnation),
             seen_count: AtomicU64::new(settled),
             dates_at: Mutex::new(SystemTime::UNIX_EPOCH),
@@ -402,6 +405,12 @@ impl Token {
         self.header().home()
     }
 
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        self.surroundings.clock.now()
+    }
+
     fn require_writable(&self) -> Result<()> {
         if self.store.is_writable() { Ok(()) } else { Err(Error::TokenWriteProtected) }
     }
@@ -449,6 +458,9 @@ impl Token {
             registry.doubt_login();
         }
         registry.apply(&changes);
+        if [GRANT, ALIAS].into_iter().any(|kind| live::touches(&changes, kind)) {
+            registry.retire_judged();
+        }
         if let Some(header) = header {
             *self.header.write() = Arc::new(header);
         }

@@ -1,15 +1,21 @@
 //! The one map from [`Error`] to the standard's return values.
 
-use crate::error::Error;
+use crate::error::{Error, RefusedKind};
 use cryptoki_sys::*;
 
 /// The return value for an error. No wildcard: a new variant must be decided.
 pub const fn of(error: &Error) -> CK_RV {
     match error {
+        Error::AccessDenied(refused) => match refused.kind {
+            RefusedKind::Use => CKR_KEY_FUNCTION_NOT_PERMITTED,
+            RefusedKind::Change => CKR_ACTION_PROHIBITED,
+            RefusedKind::Creation => CKR_FUNCTION_FAILED,
+        },
         Error::ActionProhibited(_)
         | Error::CredentialOutdated(_)
         | Error::Refused(_)
         | Error::EntityDisabled(_) => CKR_ACTION_PROHIBITED,
+        Error::KeyFunctionNotPermitted => CKR_KEY_FUNCTION_NOT_PERMITTED,
         Error::ArgumentsBad(_)
         | Error::InvalidArn(_)
         | Error::MalformedPolicy(_)
@@ -33,7 +39,6 @@ pub const fn of(error: &Error) -> CK_RV {
         Error::FunctionNotParallel => CKR_FUNCTION_NOT_PARALLEL,
         Error::FunctionNotSupported => CKR_FUNCTION_NOT_SUPPORTED,
         Error::HostMemory => CKR_HOST_MEMORY,
-        Error::KeyFunctionNotPermitted => CKR_KEY_FUNCTION_NOT_PERMITTED,
         Error::KeyHandleInvalid(_) => CKR_KEY_HANDLE_INVALID,
         Error::KeyIndigestible => CKR_KEY_INDIGESTIBLE,
         Error::KeyTypeInconsistent => CKR_KEY_TYPE_INCONSISTENT,
@@ -81,6 +86,7 @@ pub const fn of(error: &Error) -> CK_RV {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Refused;
     use crate::types::{AttributeType, ObjectHandle, SessionHandle, SlotId};
 
     #[test]
@@ -107,7 +113,14 @@ mod tests {
     fn the_others_have_the_value_that_tells_the_caller_whose_fault_it_is() {
         let path = || "file".into();
         let reason = || String::from("reason");
+        let denied = |kind| {
+            let refused = Refused { kind, explicitly: false, message: reason() };
+            Error::AccessDenied(Box::new(refused))
+        };
         for (error, value) in [
+            (denied(RefusedKind::Use), CKR_KEY_FUNCTION_NOT_PERMITTED),
+            (denied(RefusedKind::Change), CKR_ACTION_PROHIBITED),
+            (denied(RefusedKind::Creation), CKR_FUNCTION_FAILED),
             (Error::Configuration(reason()), CKR_FUNCTION_FAILED),
             (Error::FunctionFailed(reason()), CKR_FUNCTION_FAILED),
             (Error::LimitExceeded(reason()), CKR_FUNCTION_FAILED),

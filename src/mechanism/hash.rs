@@ -48,6 +48,36 @@ impl Hash {
     /// The longest output of any hash, in bytes.
     pub const MAX_OUTPUT_LEN: usize = 64;
 
+    /// What a policy calls HMAC with this hash: KMS's name if it has one (KMS API:
+    /// `MacAlgorithmSpec`), else the standard's. `truncated`: not all of the MAC.
+    #[must_use]
+    pub const fn mac_algorithm(self, truncated: bool) -> &'static str {
+        match (self, truncated) {
+            (Self::Sha224, false) => "HMAC_SHA_224",
+            (Self::Sha256, false) => "HMAC_SHA_256",
+            (Self::Sha384, false) => "HMAC_SHA_384",
+            (Self::Sha512, false) => "HMAC_SHA_512",
+            (Self::Sha1, false) => "CKM_SHA_1_HMAC",
+            (Self::Sha512_224, false) => "CKM_SHA512_224_HMAC",
+            (Self::Sha512_256, false) => "CKM_SHA512_256_HMAC",
+            (Self::Sha3_224, false) => "CKM_SHA3_224_HMAC",
+            (Self::Sha3_256, false) => "CKM_SHA3_256_HMAC",
+            (Self::Sha3_384, false) => "CKM_SHA3_384_HMAC",
+            (Self::Sha3_512, false) => "CKM_SHA3_512_HMAC",
+            (Self::Sha1, true) => "CKM_SHA_1_HMAC_GENERAL",
+            (Self::Sha224, true) => "CKM_SHA224_HMAC_GENERAL",
+            (Self::Sha256, true) => "CKM_SHA256_HMAC_GENERAL",
+            (Self::Sha384, true) => "CKM_SHA384_HMAC_GENERAL",
+            (Self::Sha512, true) => "CKM_SHA512_HMAC_GENERAL",
+            (Self::Sha512_224, true) => "CKM_SHA512_224_HMAC_GENERAL",
+            (Self::Sha512_256, true) => "CKM_SHA512_256_HMAC_GENERAL",
+            (Self::Sha3_224, true) => "CKM_SHA3_224_HMAC_GENERAL",
+            (Self::Sha3_256, true) => "CKM_SHA3_256_HMAC_GENERAL",
+            (Self::Sha3_384, true) => "CKM_SHA3_384_HMAC_GENERAL",
+            (Self::Sha3_512, true) => "CKM_SHA3_512_HMAC_GENERAL",
+        }
+    }
+
     /// The name in FIPS 180-4 or FIPS 202.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -2,10 +2,11 @@
 
 use super::Module;
 use super::objects::require_trust;
+use super::permissions::MacUse;
 use crate::error::{Error, Result};
 use crate::mechanism::{GENERATED_KEY_MAX, GENERATED_KEY_MIN, RawMechanism};
 use crate::object::request::NewObject;
-use crate::policy::{Action, Principal, Resource};
+use crate::policy::{Action, Principal};
 use crate::secret::SecretBytes;
 use crate::session::{MacOperation, Operation, Output, Purpose, Room};
 use crate::types::{AttributeType, ObjectHandle, SessionHandle, Template};
@@ -69,15 +70,12 @@ impl Module {
         let opened = self.object(&session, principal, key, Error::KeyHandleInvalid)?;
         let prepared = opened.as_ref().ok_or(Error::KeyHandleInvalid(key))?;
         let object = prepared.object();
-        let (action, usage) = match signing {
-            Signing::Sign => (Action::GenerateMac, AttributeType::Sign),
-            Signing::Verify | Signing::VerifySignature(_) => {
-                (Action::VerifyMac, AttributeType::Verify)
-            }
-        };
+        let verifies = !matches!(signing, Signing::Sign);
+        let usage = if verifies { AttributeType::Verify } else { AttributeType::Sign };
         let key_type = object.key_type().ok_or(Error::KeyHandleInvalid(key))?;
-        session.token.authorize(principal, action, Resource::Object(object))?;
-        if !object.flag(usage) || session.token.require_state(action, object).is_err() {
+        let used = MacUse { verifies, hash, truncated: length < hash.output_len() };
+        prepared.authorize(&session.token, principal, used)?;
+        if !object.flag(usage) || session.token.require_state(used.action(), object).is_err() {
             return Err(Error::KeyFunctionNotPermitted);
         }
         if !hash.accepts(key_type) {
@@ -86,7 +84,7 @@ impl Module {
         if !object.allows(row.mechanism) {
             return Err(Error::MechanismInvalid(mechanism.number));
         }
-        let needs_login = object.is_private() || object.is_token_object();
+        let needs_login = object.is_private() || object.is_governed();
         let mac = MacOperation::new(prepared.prepared(hash).clone(), length, key, needs_login);
         let operation = match signing {
             Signing::Sign => Operation::Sign(mac),
@@ -100,7 +98,7 @@ impl Module {
         // Logout and destruction first change what is asked here, then end the
         // operations they find: whichever comes second sees the other.
         let principal = session.principal();
-        session.token.authorize(principal, action, Resource::Object(object))?;
+        prepared.authorize(&session.token, principal, used)?;
         if !prepared.is_usable(principal) || self.objects.get(key.0).is_none() {
             return Err(Error::KeyHandleInvalid(key));
         }

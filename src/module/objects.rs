@@ -283,12 +283,12 @@ impl Module {
                 }
             }
         };
-        let object = opened.as_ref().ok_or_else(|| missing(handle))?.object();
-        session
-            .token
-            .authorize(principal, Action::DescribeKey, Resource::Object(object))
-            .map_err(|_| missing(handle))?;
-        Ok(opened)
+        let key = opened.as_ref().ok_or_else(|| missing(handle))?;
+        match key.authorize_description(&session.token, principal) {
+            Ok(()) => Ok(opened),
+            Err(Error::AccessDenied(_) | Error::UserNotLoggedIn) => Err(missing(handle)),
+            Err(other) => Err(other),
+        }
     }
 
     /// Forgets the handle of a token object that the store has no more.
@@ -423,6 +423,7 @@ impl Module {
         let security_officer = principal == Principal::SecurityOfficer;
         let changes = Changes::copy(key.object(), template, security_officer)?;
         let copy = changes.copied(key.object(), self.unique_id()?, self.surroundings.clock.now());
+        let copy = session.token.governed_as(key.object(), copy);
         self.keep(handle, &session, Action::CopyKey, copy)
     }
 

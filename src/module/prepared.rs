@@ -1,10 +1,12 @@
 //! Objects behind handles: opened, with what has been computed from their keys.
 
+use super::permissions::{Asked, MacUse, Permissions};
+use crate::error::Result;
 use crate::mechanism::Hash;
 use crate::mechanism::hmac::Hmac;
 use crate::object::Object;
-use crate::policy::Principal;
-use crate::token::LiveObject;
+use crate::policy::{Principal, Resource, authorize};
+use crate::token::{LiveObject, Token};
 use std::sync::{Arc, OnceLock};
 
 /// An opened object and, if it is a key, its prepared HMAC states: one for each
@@ -12,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 pub(super) struct PreparedKey {
     source: Source,
     states: [OnceLock<Box<Hmac>>; Hash::ALL.len()],
+    permissions: Permissions,
 }
 
 enum Source {
@@ -21,7 +24,8 @@ enum Source {
 
 impl PreparedKey {
     const fn new(source: Source) -> Self {
-        Self { source, states: [const { OnceLock::new() }; Hash::ALL.len()] }
+        let states = [const { OnceLock::new() }; Hash::ALL.len()];
+        Self { source, states, permissions: Permissions::unknown() }
     }
 
     pub const fn of_token(live: Arc<LiveObject>) -> Self {
@@ -54,6 +58,42 @@ impl PreparedKey {
                 live.is_current() && (live.is_complete() || principal == Principal::Public)
             }
             Source::Session(_) => true,
+        }
+    }
+
+    /// Whether `principal` may use it so: what the policies have said, or say now. What
+    /// they have said of an object of a session is of whoever was logged in then.
+    ///
+    /// # Errors
+    /// As for [`Token::authorize`].
+    pub fn authorize(&self, token: &Token, principal: Principal, used: MacUse) -> Result<()> {
+        let action = used.action();
+        let resource = Resource::Object(self.object());
+        let ask = || {
+            let algorithm = used.hash.mac_algorithm(used.truncated);
+            token.permitted(principal, action, resource, &[("kms:MacAlgorithm", &[algorithm])])
+        };
+        match &self.source {
+            Source::Token(_) => {
+                // The standard's rules are of the session's login, and cost nothing.
+                authorize(principal, action, resource)?;
+                self.permissions.check(Asked::Mac(used), || token.now(), ask)
+            }
+            Source::Session(_) => ask().map(|_| ()),
+        }
+    }
+
+    /// Whether `principal` may see it, likewise.
+    ///
+    /// # Errors
+    /// As for [`Token::authorize`].
+    pub fn authorize_description(&self, token: &Token, principal: Principal) -> Result<()> {
+        let ask = || token.visible(principal, self.object());
+        match &self.source {
+            Source::Token(_) if matches!(principal, Principal::Named(_)) => {
+                self.permissions.check(Asked::Description, || token.now(), ask)
+            }
+            _ => ask().map(|_| ()),
         }
     }
 

@@ -21,6 +21,9 @@ pub enum KeySpec {
 const IMPORT_MAX: usize = 128;
 
 impl KeySpec {
+    /// What a key of each spec is for (KMS API: `KeyUsage`).
+    pub const USAGE: &'static str = "GENERATE_VERIFY_MAC";
+
     /// Every spec.
     pub const ALL: [Self; 4] = [Self::Hmac224, Self::Hmac256, Self::Hmac384, Self::Hmac512];
 

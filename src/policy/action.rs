@@ -1,5 +1,6 @@
 //! The one table from uses to actions.
 
+use crate::error::RefusedKind;
 use std::fmt;
 
 /// What an action is done to, and so who decides: see [`super::Request`].
@@ -161,6 +162,16 @@ actions! {
 }
 
 impl Action {
+    /// How PKCS#11 calls it to be refused this.
+    #[must_use]
+    pub const fn refused(self) -> RefusedKind {
+        match self {
+            Self::GenerateMac | Self::VerifyMac | Self::DigestKey => RefusedKind::Use,
+            Self::CreateKey | Self::ImportObject => RefusedKind::Creation,
+            _ => RefusedKind::Change,
+        }
+    }
+
     /// The action of this name, in whatever case: policies do not tell cases
     /// apart either.
     #[must_use]

@@ -60,7 +60,7 @@ pub fn authorize(principal: Principal, action: Action, resource: Resource<'_>) -
 /// key is used, made, copied and destroyed by the owner only, whatever its
 /// `CKA_PRIVATE` says: that attribute governs who sees it.
 fn public_may(principal: Principal, action: Action, object: &Object) -> bool {
-    if !object.is_token_object() || object.class() != ObjectClass::SecretKey {
+    if !object.is_governed() || object.class() != ObjectClass::SecretKey {
         return true;
     }
     match action {

@@ -4,6 +4,7 @@
 //! name, so that nobody reads it in the file. Under the writer's lock nobody else makes
 //! one of the same name.
 
+use super::authorization::Ask;
 use super::objects::key_in;
 use super::record::{ALIAS, seconds};
 use super::sealed::{self, OF_KEY, Property, SealedValue, Stored};
@@ -111,7 +112,8 @@ impl Token {
         require_name(name)?;
         require_no_alias(key)?;
         self.change_sealed(principal, |reader, vault, changes| {
-            let target = self.alias_key(reader, vault, principal, Action::CreateAlias, key)?;
+            let target =
+                self.alias_key(reader, vault, principal, (Action::CreateAlias, name), key)?;
             self.require_state(Action::CreateAlias, &target.object)?;
             if let Some(stored) = named(reader, vault, name)? {
                 if self.names_a_key(reader, vault, principal, &stored)? {
@@ -142,11 +144,11 @@ impl Token {
     pub fn update_alias(&self, principal: Principal, name: &str, key: &str) -> Result<()> {
         require_name(name)?;
         require_no_alias(key)?;
-        let action = Action::UpdateAlias;
+        let (action, about) = (Action::UpdateAlias, (Action::UpdateAlias, name));
         self.change_sealed(principal, |reader, vault, changes| {
             let Stored { value: alias, version } = self.living(reader, vault, principal, name)?;
-            self.alias_key(reader, vault, principal, action, &alias.key)?;
-            let target = self.alias_key(reader, vault, principal, action, key)?;
+            self.alias_key(reader, vault, principal, about, &alias.key)?;
+            let target = self.alias_key(reader, vault, principal, about, key)?;
             self.require_state(action, &target.object)?;
             if alias.key != key {
                 require_room(reader, vault, key)?;
@@ -168,7 +170,7 @@ impl Token {
         self.change_sealed(principal, |reader, vault, changes| {
             let stored = self.living(reader, vault, principal, name)?;
             let key = &stored.value.key;
-            self.alias_key(reader, vault, principal, Action::DeleteAlias, key)?;
+            self.alias_key(reader, vault, principal, (Action::DeleteAlias, name), key)?;
             changes.push(sealed::remove(&stored)?);
             Ok(())
         })
@@ -264,11 +266,12 @@ impl Token {
         reader: &dyn Reader,
         vault: &Vault,
         principal: Principal,
-        action: Action,
+        (action, name): (Action, &str),
         key: &str,
     ) -> Result<LiveObject> {
         let live = key_in(reader, vault, principal, key, self.surroundings.clock.now())?;
-        self.authorize(principal, action, Resource::Object(&live.object))?;
+        let ask = Ask { alias: Some(name), ..Ask::new(principal, action) };
+        self.authorize_in(reader, Some(vault), ask, &live.object)?;
         Ok(live)
     }
 }

@@ -1,37 +1,246 @@
 //! Who may do what with this token and its objects.
+//!
+//! The standard's own rules come first: nobody gets past them. Then policies decide, in
+//! IAM's language, for those who are principals of the account: the owner, who is its root,
+//! and named users. What they govern is what the token keeps, and copies of it; session
+//! objects that an application makes for itself are its own.
+//!
+//! The owner sees every object, whatever the policy of a key says about the root: who
+//! administers a token must know what is in it. A named user sees a key that a policy lets
+//! it describe or use; to use a key through PKCS#11 a program must find it first.
 
-use super::Token;
-use crate::error::Result;
-use crate::object::Object;
-use crate::policy::{self, Action, Caller, Principal, Resource};
+use super::{Token, aliases, grants};
+use crate::error::{Error, Refused, Result};
+use crate::object::{KeySpec, Lifecycle, Object};
+use crate::policy::{
+    self, Action, Caller, Concern, Context, Decision, Document, DocumentKind, Grant, KeyFacts,
+    Principal, Reason, Request, Resource, Until, owner_key_policy,
+};
+use crate::store::Reader;
+use crate::types::{Home, ObjectClass};
+use crate::vault::Vault;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
+
+/// What a request brings along besides the caller and the key: condition keys and values.
+pub type Circumstances<'a> = [(&'a str, &'a [&'a str])];
+
+/// Somebody asks to do something with an object.
+#[derive(Clone, Copy)]
+pub(super) struct Ask<'a> {
+    pub principal: Principal,
+    pub action: Action,
+    pub circumstances: &'a Circumstances<'a>,
+    /// The alias, where it is about one.
+    pub alias: Option<&'a str>,
+}
+
+impl Ask<'_> {
+    /// Without anything else.
+    pub const fn new(principal: Principal, action: Action) -> Self {
+        Self { principal, action, circumstances: &[], alias: None }
+    }
+}
+
+/// How records are read: as they are now, or under the writer's lock.
+#[derive(Clone, Copy)]
+struct View<'a> {
+    reader: &'a dyn Reader,
+    vault: Option<&'a Vault>,
+}
 
 impl Token {
     /// Whether `principal` may do `action` to `resource`: everybody who does something
     /// with the token or with an object asks here.
     ///
     /// # Errors
-    /// [`Error::UserNotLoggedIn`](crate::error::Error::UserNotLoggedIn) when another
-    /// login would be needed.
+    /// [`Error::UserNotLoggedIn`] when another login would be needed;
+    /// [`Error::AccessDenied`] when a policy forbids it or none allows it.
     pub fn authorize(
         &self,
         principal: Principal,
         action: Action,
         resource: Resource<'_>,
     ) -> Result<()> {
-        policy::authorize(principal, action, resource)
+        self.permitted(principal, action, resource, &[]).map(|_| ())
     }
 
-    /// Who a principal is to policies; `None` for one that no policy is about.
-    #[must_use]
-    pub fn caller(&self, principal: Principal) -> Option<Arc<Caller>> {
-        match principal {
-            Principal::Owner => Some(Arc::new(Caller::root(self.home().account.as_str()))),
-            Principal::Named(_) if self.principal() == principal => {
-                Some(Arc::new(self.named_login()?.caller.clone()))
+    /// The same of a request that brings something along; and until when the answer holds
+    /// if nobody changes a policy, a user, the key, its tags, aliases or grants meanwhile:
+    /// each of these retires the opened object.
+    ///
+    /// # Errors
+    /// As for [`Token::authorize`].
+    pub fn permitted(
+        &self,
+        principal: Principal,
+        action: Action,
+        resource: Resource<'_>,
+        circumstances: &Circumstances<'_>,
+    ) -> Result<Until> {
+        let ask = Ask { circumstances, ..Ask::new(principal, action) };
+        policy::authorize(principal, action, resource)?;
+        let Some(subject) = Subject::of(ask, resource) else { return Ok(Until::Changed) };
+        let vault = self.vault_of(principal)?;
+        self.judge(View { reader: &*self.store, vault: vault.as_deref() }, ask, subject)
+    }
+
+    /// The same about an object as `reader` shows the token, under the writer's lock too.
+    pub(super) fn authorize_in(
+        &self,
+        reader: &dyn Reader,
+        vault: Option<&Vault>,
+        ask: Ask<'_>,
+        object: &Object,
+    ) -> Result<()> {
+        let resource = Resource::Object(object);
+        policy::authorize(ask.principal, ask.action, resource)?;
+        let Some(subject) = Subject::of(ask, resource) else { return Ok(()) };
+        self.judge(View { reader, vault }, ask, subject).map(|_| ())
+    }
+
+    /// Whether `principal` may know through PKCS#11 that an object is there, and what it
+    /// is but for its value; and until when.
+    ///
+    /// # Errors
+    /// As for [`Token::authorize`].
+    pub fn visible(&self, principal: Principal, object: &Object) -> Result<Until> {
+        let ask = |action| self.permitted(principal, action, Resource::Object(object), &[]);
+        policy::authorize(principal, Action::DescribeKey, Resource::Object(object))?;
+        if principal == Principal::Owner {
+            return Ok(Until::Changed);
+        }
+        let refused = match ask(Action::DescribeKey) {
+            Err(Error::AccessDenied(refused)) => refused,
+            answer => return answer,
+        };
+        // Whoever may use a key may see it, unless a policy says the contrary.
+        if !refused.explicitly {
+            for used in [Action::GenerateMac, Action::VerifyMac] {
+                match ask(used) {
+                    Err(Error::AccessDenied(_)) => {}
+                    answer => return answer,
+                }
             }
-            Principal::Named(_) | Principal::SecurityOfficer | Principal::Public => None,
+        }
+        Err(Error::AccessDenied(refused))
+    }
+
+    /// Whether it may.
+    ///
+    /// # Errors
+    /// What decides could not be read.
+    pub fn may_see(&self, principal: Principal, object: &Object) -> Result<bool> {
+        match self.visible(principal, object) {
+            Ok(_) => Ok(true),
+            Err(Error::AccessDenied(_) | Error::UserNotLoggedIn) => Ok(false),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// What the policies say.
+    fn judge(&self, view: View<'_>, ask: Ask<'_>, subject: Subject<'_>) -> Result<Until> {
+        self.as_caller(ask.principal, |caller| {
+            let (decision, refusal) = self.decide(view, caller, ask, subject)?;
+            if decision.allowed {
+                Ok(decision.holds)
+            } else {
+                Err(denied(ask.action, &decision, refusal))
+            }
+        })
+    }
+
+    /// The decision on what `caller` asks for, with the words of a refusal.
+    fn decide(
+        &self,
+        view: View<'_>,
+        caller: &Caller,
+        ask: Ask<'_>,
+        subject: Subject<'_>,
+    ) -> Result<(Decision, String)> {
+        let home = self.home();
+        let mut context = Context::new(caller, self.now()).settled();
+        context.set("aws:RequestedRegion", [home.region.as_str()]);
+        for (key, values) in ask.circumstances {
+            context.set(key, values.iter().copied());
+        }
+        if let Subject::Object(object) = subject {
+            describe(view, object, &mut context)?;
+        }
+        let request = Request { caller, action: ask.action, context: &context };
+        let object = match subject {
+            Subject::Object(object) if ask.action.concern() != Concern::Account => object,
+            _ => {
+                let decision = request.on_account();
+                let refusal = request.refusal("*", &decision.because);
+                return Ok((decision, refusal));
+            }
+        };
+        let arn = arn(home, object);
+        let policy = self.policy_of(object)?;
+        let grants = grants_to(view, object, caller)?;
+        let grants: Vec<_> = grants.iter().collect();
+        let account = home.account.as_str();
+        let key = KeyFacts { account, arn: &arn, policy: &policy, grants: &grants };
+        let (decision, resource) = match ask.alias {
+            Some(alias) => {
+                let alias = home.kms_arn(alias);
+                (request.on_alias(&alias, &[key]), alias)
+            }
+            None => (request.on_key(&key), arn.clone()),
+        };
+        let refusal = request.refusal(&resource, &decision.because);
+        Ok((decision, refusal))
+    }
+
+    /// The policy of an object, read. Of one that has none of its own: the account may do
+    /// everything, and that is more than KMS's default policy gives, which does not know
+    /// the actions of PKCS#11.
+    fn policy_of(&self, object: &Object) -> Result<Arc<Document>> {
+        match &object.lifecycle().policy {
+            Some(text) => Document::parse(DocumentKind::Key, text)
+                .map(Arc::new)
+                .map_err(|_| Error::RecordDamaged(object.unique_id().to_owned())),
+            None => self.default_policy(),
+        }
+    }
+
+    fn default_policy(&self) -> Result<Arc<Document>> {
+        if let Some(known) = self.default_policy.get() {
+            return Ok(Arc::clone(known));
+        }
+        let policy =
+            Document::parse(DocumentKind::Key, &owner_key_policy(self.home().account.as_str()))?;
+        Ok(Arc::clone(self.default_policy.get_or_init(|| Arc::new(policy))))
+    }
+
+    /// A copy of `original` that what governs the original governs too: a session object
+    /// that is no copy is its application's own, but who may only copy a key must not
+    /// gain its use.
+    #[must_use]
+    pub fn governed_as(&self, original: &Object, copy: Object) -> Object {
+        if !original.is_governed() || copy.is_governed() {
+            return copy;
+        }
+        let policy = Some(owner_key_policy(self.home().account.as_str()));
+        let lifecycle = Lifecycle { policy, ..copy.lifecycle().clone() };
+        copy.with_lifecycle(lifecycle)
+    }
+
+    /// Who a principal is, as policies see it; nobody if it is none of theirs, or not
+    /// logged in any more. Passed to `work`.
+    pub(super) fn as_caller<R>(
+        &self,
+        principal: Principal,
+        work: impl FnOnce(&Caller) -> Result<R>,
+    ) -> Result<R> {
+        let access = self.access.load();
+        match (principal, &access.named) {
+            (Principal::Owner, _) => work(&Caller::root(self.home().account.as_str())),
+            (Principal::Named(_), Some(named)) if access.principal == principal => {
+                work(&named.caller)
+            }
+            _ => Err(Error::UserNotLoggedIn),
         }
     }
 
@@ -45,4 +254,85 @@ impl Token {
         let now = if has_dates { self.surroundings.clock.now() } else { UNIX_EPOCH };
         policy::require_state(action, object, now)
     }
+}
+
+/// The error of a refusal in these words.
+pub(super) fn denied(action: Action, decision: &Decision, message: String) -> Error {
+    let explicitly = matches!(decision.because, Reason::ExplicitDeny(_));
+    Error::AccessDenied(Box::new(Refused { kind: action.refused(), explicitly, message }))
+}
+
+/// What policies decide about.
+#[derive(Clone, Copy)]
+enum Subject<'a> {
+    /// Nothing in particular.
+    Account,
+    /// An object.
+    Object(&'a Object),
+}
+
+impl<'a> Subject<'a> {
+    /// Nothing where the standard's rules are all there is.
+    fn of(ask: Ask<'_>, resource: Resource<'a>) -> Option<Self> {
+        if matches!(ask.principal, Principal::Public | Principal::SecurityOfficer) {
+            return None;
+        }
+        let object = match resource {
+            // The owner is the root, who may.
+            Resource::Token => {
+                return (ask.principal != Principal::Owner).then_some(Self::Account);
+            }
+            Resource::Object(object) => object,
+        };
+        // What anybody sees without a login needs no policy.
+        let is_open = matches!(ask.action, Action::DescribeKey | Action::ReadValue)
+            && object.class() != ObjectClass::SecretKey
+            && !object.is_private();
+        (object.is_governed() && !is_open).then_some(Self::Object(object))
+    }
+}
+
+/// The ARN of an object.
+fn arn(home: Home, object: &Object) -> String {
+    let kind = if object.class() == ObjectClass::SecretKey { "key" } else { "object" };
+    home.kms_arn(&format!("{kind}/{}", object.unique_id()))
+}
+
+/// What conditions may ask of the object.
+fn describe(view: View<'_>, object: &Object, context: &mut Context) -> Result<()> {
+    let life = object.lifecycle();
+    context.set("kms:KeyOrigin", [life.origin.name()]);
+    if let Some(spec) = KeySpec::of(object) {
+        for key in ["kms:KeySpec", "kms:CustomerMasterKeySpec"] {
+            context.set(key, [spec.name()]);
+        }
+        for key in ["kms:KeyUsage", "kms:CustomerMasterKeyUsage"] {
+            context.set(key, [KeySpec::USAGE]);
+        }
+    }
+    context.set("kms:MultiRegion", [life.multi_region.is_some().to_string()]);
+    let place = life.multi_region.as_ref();
+    let kind = place.map(|place| if place.is_primary { "PRIMARY" } else { "REPLICA" });
+    context.set("kms:MultiRegionKeyType", kind);
+    for (tag, value) in life.tags.iter() {
+        context.set(&format!("aws:ResourceTag/{tag}"), [value]);
+    }
+    if let Some(vault) = view.vault {
+        let names = aliases::names_of(view.reader, vault, object.unique_id())?;
+        context.set("kms:ResourceAliases", names);
+    }
+    Ok(())
+}
+
+/// The grants on a key that may concern a caller: to itself, to the role behind a session,
+/// to the account.
+fn grants_to(view: View<'_>, object: &Object, caller: &Caller) -> Result<Vec<Grant>> {
+    let Some(vault) = view.vault else { return Ok(Vec::new()) };
+    let root = Caller::root(&caller.account).arn();
+    let grantees = [Some(caller.arn()), caller.role_arn(), Some(root)];
+    let mut grants = Vec::new();
+    for grantee in grantees.into_iter().flatten() {
+        grants.extend(grants::to(view.reader, vault, object.unique_id(), &grantee)?);
+    }
+    Ok(grants)
 }

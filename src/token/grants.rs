@@ -7,6 +7,7 @@
 //! grant is gone.
 
 use super::aliases::{cursor, marker};
+use super::authorization::{Ask, Circumstances, denied};
 use super::objects::key_in;
 use super::record::{GRANT, seconds};
 use super::sealed::{self, OF_KEY, Property, SealedValue, Stored};
@@ -204,6 +205,9 @@ fn no_such_grant(id: &str) -> Error {
     Error::Refused(Refusal::NoSuchGrant(id.to_owned()))
 }
 
+/// Whether a grant on an object may be ended, as the token is under the writer's lock.
+type Permit<'a> = dyn FnMut(&dyn Reader, &Vault, &Object, &Grant) -> Result<()> + 'a;
+
 /// The grants on a key to this grantee.
 ///
 /// # Errors
@@ -249,7 +253,15 @@ impl Token {
         self.change_sealed(principal, |reader, vault, changes| {
             let now = self.surroundings.clock.now();
             let live = key_in(reader, vault, principal, key, now)?;
-            self.authorize(principal, Action::CreateGrant, Resource::Object(&live.object))?;
+            let operations: Vec<_> = terms.operations.iter().map(|it| it.name()).collect();
+            let retiring: Vec<_> = terms.retiring.as_deref().into_iter().collect();
+            let circumstances: &Circumstances<'_> = &[
+                ("kms:GrantOperations", &operations),
+                ("kms:GranteePrincipal", &[&*terms.grantee]),
+                ("kms:RetiringPrincipal", &retiring),
+            ];
+            let ask = Ask { circumstances, ..Ask::new(principal, Action::CreateGrant) };
+            self.authorize_in(reader, Some(vault), ask, &live.object)?;
             self.require_state(Action::CreateGrant, &live.object)?;
             if let Some(same) = same(reader, vault, key, terms)? {
                 return Ok(NewGrant { token: same.token(number)?, id: same.id });
@@ -290,7 +302,8 @@ impl Token {
         let now = self.surroundings.clock.now();
         self.read_sealed(principal, |reader, vault| {
             let live = key_in(reader, vault, principal, key, now)?;
-            self.authorize(principal, Action::ListGrants, Resource::Object(&live.object))?;
+            let ask = Ask::new(principal, Action::ListGrants);
+            self.authorize_in(reader, Some(vault), ask, &live.object)?;
             if let Some(id) = filter.id {
                 let of_grantee = |grant: &Grant| {
                     filter.grantee.is_none_or(|grantee| grant.terms.grantee == grantee)
@@ -355,7 +368,7 @@ impl Token {
     /// [`Error::ActionProhibited`] for anybody else; or why it could not be stored.
     pub fn retire_grant(&self, principal: Principal, key: &str, id: &str) -> Result<()> {
         require_id(id)?;
-        self.end_grant(principal, key, id, &mut |object, grant| {
+        self.end_grant(principal, key, id, &mut |_, _, object, grant| {
             self.may_retire(principal, object, grant)
         })
     }
@@ -366,8 +379,8 @@ impl Token {
     /// As for [`Token::retire_grant`]; [`Error::UserNotLoggedIn`].
     pub fn revoke_grant(&self, principal: Principal, key: &str, id: &str) -> Result<()> {
         require_id(id)?;
-        self.end_grant(principal, key, id, &mut |object, _| {
-            self.authorize(principal, Action::RevokeGrant, Resource::Object(object))
+        self.end_grant(principal, key, id, &mut |reader, vault, object, _| {
+            self.authorize_in(reader, Some(vault), Ask::new(principal, Action::RevokeGrant), object)
         })
     }
 
@@ -376,14 +389,14 @@ impl Token {
         principal: Principal,
         key: &str,
         id: &str,
-        permit: &mut dyn FnMut(&Object, &Grant) -> Result<()>,
+        permit: &mut Permit<'_>,
     ) -> Result<()> {
         self.change_sealed(principal, |reader, vault, changes| {
             let now = self.surroundings.clock.now();
             let live = key_in(reader, vault, principal, key, now)?;
             let stored = of_key(reader, vault, key, id)?.ok_or_else(|| no_such_grant(id))?;
             changes.push(sealed::remove(&stored)?);
-            permit(&live.object, &stored.value.grant()?.grant)
+            permit(reader, vault, &live.object, &stored.value.grant()?.grant)
         })
     }
 
@@ -413,14 +426,15 @@ impl Token {
     }
 
     fn may_retire(&self, principal: Principal, object: &Object, grant: &Grant) -> Result<()> {
-        let caller = self.caller(principal).ok_or(Error::UserNotLoggedIn)?;
-        let context = Context::new(&caller, self.surroundings.clock.now());
-        let request = Request { caller: &caller, action: Action::RetireGrant, context: &context };
         let arn = self.home().kms_arn(&format!("key/{}", object.unique_id()));
-        if request.to_retire(&arn, grant).allowed {
-            return Ok(());
-        }
-        Err(Error::ActionProhibited("the grant lets others retire it"))
+        self.as_caller(principal, |caller| {
+            let context = Context::new(caller, self.now());
+            let request = Request { caller, action: Action::RetireGrant, context: &context };
+            let decision = request.to_retire(&arn, grant);
+            let refusal = || request.refusal(&arn, &decision.because);
+            let permitted = decision.allowed.then_some(());
+            permitted.ok_or_else(|| denied(request.action, &decision, refusal()))
+        })
     }
 }
 

@@ -181,13 +181,14 @@ impl Token {
         if bypass_lockout_check {
             return Ok(());
         }
-        let caller = self.caller(principal).ok_or(Error::UserNotLoggedIn)?;
-        let context = Context::new(&caller, self.surroundings.clock.now());
-        let request = Request { caller: &caller, action: Action::PutKeyPolicy, context: &context };
         let home = self.home();
         let arn = home.kms_arn(&format!("key/{key}"));
         let account = home.account.as_str();
-        request.check_lockout(&KeyFacts { account, arn: &arn, policy: &policy, grants: &[] })
+        self.as_caller(principal, |caller| {
+            let context = Context::new(caller, self.surroundings.clock.now());
+            let request = Request { caller, action: Action::PutKeyPolicy, context: &context };
+            request.check_lockout(&KeyFacts { account, arn: &arn, policy: &policy, grants: &[] })
+        })
     }
 
     /// Brings material in for a key of origin EXTERNAL (KMS API: ImportKeyMaterial): the

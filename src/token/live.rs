@@ -216,6 +216,12 @@ impl Registry {
         self.login_in_doubt = false;
     }
 
+    /// Grants, aliases, users or roles were changed: what was allowed may not be any more,
+    /// and whoever holds an opened object may know that it was.
+    pub fn retire_judged(&mut self) {
+        self.retire_if(|_| true);
+    }
+
     /// The token is gone.
     pub fn retire_all(&mut self) {
         self.logins += 1;

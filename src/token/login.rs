@@ -197,7 +197,10 @@ impl Token {
         let access = self.access.load_full();
         if matches!(access.holder, Some(Holder::Named(_))) {
             match self.checked(&access) {
-                Ok(checked) => self.access.store(Arc::new(checked)),
+                Ok(checked) => {
+                    self.access.store(Arc::new(checked));
+                    registry.retire_judged();
+                }
                 // Once the header is seen that says so.
                 Err(Error::RootKeyReplaced) => return Ok(()),
                 Err(

@@ -1,5 +1,6 @@
 //! The token's objects as records: made, opened, changed, removed.
 
+use super::authorization::Ask;
 use super::key_life::no_such_key;
 use super::record::{ALIAS, GRANT, PRIVATE, PUBLIC, to_vec};
 use super::sealed::OF_KEY;
@@ -7,7 +8,7 @@ use super::{LiveObject, Token, record_id};
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::object::{Object, codec};
-use crate::policy::{Action, Principal, Resource};
+use crate::policy::{self, Action, Principal, Resource};
 use crate::secret::SecretBytes;
 use crate::store::{self, Change, Changes, Kind, Reader, Record, RecordId, Sequence, Tag};
 use crate::types::{AttributeType, ObjectClass};
@@ -128,7 +129,11 @@ impl Token {
     ) -> Result<Arc<LiveObject>> {
         // First: nobody is logged in to a token that is gone, and that is not the news.
         self.refresh()?;
-        self.authorize(principal, action, Resource::Object(&object))?;
+        match action {
+            // What it is a copy of has been asked about.
+            Action::CopyKey => policy::authorize(principal, action, Resource::Object(&object))?,
+            _ => self.authorize(principal, action, Resource::Object(&object))?,
+        }
         self.require_writable()?;
         let (stamp, sequence, bound) = self.with_vault(principal, |vault| {
             let stamp = self.registry.lock().stamp();
@@ -153,11 +158,8 @@ impl Token {
     /// # Errors
     /// [`Error::RecordDamaged`]; the store could not be read.
     pub fn get(&self, principal: Principal, unique_id: &str) -> Result<Option<Arc<LiveObject>>> {
-        let live = self.look_up(principal, unique_id)?;
-        Ok(live.filter(|live| {
-            let resource = Resource::Object(live.object());
-            self.authorize(principal, Action::DescribeKey, resource).is_ok()
-        }))
+        let Some(live) = self.look_up(principal, unique_id)? else { return Ok(None) };
+        Ok(self.may_see(principal, live.object())?.then_some(live))
     }
 
     /// The object with this unique id, as far as the login of `principal` opens it.
@@ -310,7 +312,7 @@ impl Token {
                     gone = true;
                     return Ok(Vec::new());
                 }
-                self.authorize(principal, action, Resource::Object(&present.object))?;
+                self.authorize_in(reader, vault, Ask::new(principal, action), &present.object)?;
                 change(&present, vault, reader)
             })?;
             Ok((!gone).then_some(()))

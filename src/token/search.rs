@@ -220,7 +220,12 @@ impl Token {
         };
         let is_indexed = query.needs_only(INDEXED.iter().map(|(attribute, _)| *attribute));
         let names = [AttributeType::Label, AttributeType::Id];
-        if is_indexed && !one_may_be_gone && names.iter().all(|name| query.wanted(*name).is_none())
+        // A named user sees what policies show, and only the object tells.
+        let sees_all = !matches!(principal, Principal::Named(_));
+        if is_indexed
+            && sees_all
+            && !one_may_be_gone
+            && names.iter().all(|name| query.wanted(*name).is_none())
         {
             return Ok(Some(unopened()));
         }
@@ -229,9 +234,9 @@ impl Token {
             live.version == record.version && (live.is_complete() || vault.is_none())
         });
         let Ok(live) = known.map_or_else(|| open(record, vault).map(Arc::new), Ok) else {
-            return Ok(is_indexed.then(unopened));
+            return Ok((is_indexed && sees_all).then(unopened));
         };
-        if self.is_gone(&live) {
+        if self.is_gone(&live) || !self.may_see(principal, live.object())? {
             return Ok(None);
         }
         match self.matches(principal, query, &live) {

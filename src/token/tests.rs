@@ -2,6 +2,7 @@
 
 mod access_keys;
 mod aliases;
+mod authorization;
 mod credentials;
 mod freshness;
 mod grants;
@@ -157,11 +158,25 @@ pub(super) fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
-/// A token into which the owner has logged in, with a user `Bob`.
+/// A token into which the owner has logged in, with a user `Bob` whom nothing is allowed.
 pub(super) fn with_bob(world: &World) -> Token {
     let token = world.create_for_user();
     token.add_user(Principal::Owner, &name("Bob"), &pin(BOB_PIN)).unwrap();
     token
+}
+
+/// The same with a user `Bob` who may do everything.
+pub(super) fn with_mighty_bob(world: &World) -> Token {
+    let token = with_bob(world);
+    allow_everything(&token, "Bob");
+    token
+}
+
+/// Lets a user do everything.
+pub(super) fn allow_everything(token: &Token, user: &str) {
+    let everything = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
+    let user = Identity::User(name(user));
+    token.put_identity_policy(Principal::Owner, &user, "everything", everything).unwrap();
 }
 
 /// The token as the process of `Bob`'s opens it.

@@ -23,7 +23,7 @@ fn failures(token: &Token) -> (u32, u32) {
 #[test]
 fn a_named_user_logs_in_by_name_or_by_a_pin_that_begins_with_it() {
     each_place(|world| {
-        let owner = with_bob(world);
+        let owner = with_mighty_bob(world);
         insert(&owner, key("k", true, &[]));
         let token = world.open();
         for round in 0..2 {
@@ -201,7 +201,7 @@ fn one_login_at_a_time() {
 #[test]
 fn a_named_user_uses_keys_and_administers_nothing() {
     each_place(|world| {
-        with_bob(world);
+        with_mighty_bob(world);
         let token = open_for_bob(world);
         let who = token.principal();
         let live = insert(&token, key("made by bob", true, &[]));
@@ -242,7 +242,7 @@ fn a_named_user_uses_keys_and_administers_nothing() {
 #[test]
 fn a_user_changes_the_own_pin_and_nobody_else_s() {
     each_place(|world| {
-        let owner = with_bob(world);
+        let owner = with_mighty_bob(world);
         let token = open_for_bob(world);
         let wrong = token.set_pin(name("bob"), &pin(b"wrong"), &pin(b"changed"));
         assert_eq!(wrong, Err(Error::PinIncorrect));
@@ -280,7 +280,7 @@ fn a_login_brings_the_cost_of_the_own_pin_up_to_date() {
 #[test]
 fn a_disabled_user_cannot_log_in_and_a_login_elsewhere_ends() {
     each_place(|world| {
-        let owner = with_bob(world);
+        let owner = with_mighty_bob(world);
         insert(&owner, key("k", true, &[]));
         let token = open_for_bob(world);
         let (who, seen) = (token.principal(), find_all(&token, query(&[])).unwrap());

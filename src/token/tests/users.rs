@@ -171,6 +171,7 @@ fn removing_a_user_replaces_the_root_key_and_seals_the_rest_anew() {
         let token = with_bob(world);
         insert(&token, key("k", true, &[]));
         token.add_user(OWNER, &name("alice"), &pin(b"alice-pin")).unwrap();
+        allow_everything(&token, "alice");
         let kept = token.create_access_key(OWNER, Some(&name("alice"))).unwrap();
         let gone = token.create_access_key(OWNER, Some(&name("bob"))).unwrap();
         token.add_role(OWNER, &name("r"), TRUST).unwrap();
