@@ -29,6 +29,7 @@ mod api {
     pub mod sign_init;
     pub mod slots;
     pub mod templates;
+    pub mod users;
     pub mod verify_signature;
 }
 
@@ -40,6 +41,7 @@ fn main() {
         ("mechanisms", api::mechanisms::CASES),
         ("sessions", api::sessions::CASES),
         ("login", api::login::CASES),
+        ("users", api::users::CASES),
         ("objects", api::objects::CASES),
         ("changes", api::changes::CASES),
         ("find", api::find::CASES),

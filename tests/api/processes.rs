@@ -420,10 +420,9 @@ fn token_whose_files_vanish_is_an_error(w: &World) {
     w.module().slot_of("new");
 }
 
-/// Runs `signet token …` on the tokens of the case.
-fn administer(w: &World, arguments: &[&str]) {
+/// Runs `signet` on the tokens of the case.
+pub fn administer(w: &World, arguments: &[&str]) {
     let done = std::process::Command::new(env!("CARGO_BIN_EXE_signet"))
-        .arg("token")
         .args(arguments)
         .env_remove("SIGNET_CONF")
         .env("SIGNET_TOKENDIR", w.directory().join("tokens"))
@@ -439,7 +438,7 @@ fn token_destroyed_there_is_gone_here(w: &World) {
     let s = w.user();
     let one = s.create(&key("key")).unwrap();
     s.mac(HMAC, one, b"text").unwrap();
-    administer(w, &["zeroize", "behaviour", "--yes"]);
+    administer(w, &["token", "zeroize", "behaviour", "--yes"]);
     refused(s.sign_init(HMAC, one), CKR_TOKEN_NOT_PRESENT);
     refused(s.find(&template![]), CKR_TOKEN_NOT_PRESENT);
     refused(s.create(&key("lost")), CKR_TOKEN_NOT_PRESENT);
@@ -457,7 +456,7 @@ fn root_key_replaced_there_is_followed_here(w: &World) {
     let one = s.create(&key("key")).unwrap();
     let mac = s.mac(HMAC, one, b"text").unwrap();
     for _ in 0..3 {
-        administer(w, &["rotate-root-key", "behaviour"]);
+        administer(w, &["token", "rotate-root-key", "behaviour"]);
         assert_eq!(s.mac(HMAC, one, b"text").unwrap(), mac);
         let made = s.create(&key("made since")).unwrap();
         s.mac(HMAC, made, b"text").unwrap();

@@ -55,6 +55,13 @@ impl<'m> Session<'m> {
         ck!(self.module, C_Login(self.handle, user, pin, length))
     }
 
+    /// `C_LoginUser`.
+    pub fn login_user(&self, user: CK_USER_TYPE, name: &str, pin: &str) -> Rv {
+        let (pin, length) = (pin.as_ptr().cast_mut(), pin.len() as CK_ULONG);
+        let (name, name_length) = (name.as_ptr().cast_mut(), name.len() as CK_ULONG);
+        ck3!(self.module, C_LoginUser(self.handle, user, pin, length, name, name_length))
+    }
+
     /// `C_Logout`.
     pub fn logout(&self) -> Rv {
         ck!(self.module, C_Logout(self.handle))
