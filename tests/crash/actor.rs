@@ -2,15 +2,15 @@
 //!
 //! `--act NAME MODULE` does an operation through the C functions. It says `ack …`
 //! when the module says that it is done, or `refused CKR_…`. `--look MODULE` says
-//! what is in the token directory (`--officer`: tries the SO's PIN; `--check`: opens
-//! every record), `--prepare MODULE` fills one, `--work …` is one of a
+//! what is in the token directory (`--officer`: tries the SO's PIN; `--named`: looks at
+//! the named users and tries their PINs; `--check`: opens every record), `--prepare MODULE` fills one, `--work …` is one of a
 //! crowd.
 
 use crate::board::Board;
 use crate::common::*;
 use crate::operations::{
-    BYSTANDER, Caller, Deed, FAULTY, LABEL, NEW_PIN, NEW_SO_PIN, OLD, OPERATIONS, VICTIM, key, mac,
-    new_key, text,
+    BYSTANDER, Caller, Deed, FAULTY, LABEL, NAMED_PIN, NEW_PIN, NEW_SO_PIN, OLD, OPERATIONS,
+    VICTIM, key, mac, new_key, text,
 };
 use crate::worker;
 use cryptoki_sys::*;
@@ -19,8 +19,9 @@ use signet_pkcs11::clock::SystemClock;
 use signet_pkcs11::entropy::OsEntropy;
 use signet_pkcs11::secret::Pin;
 use signet_pkcs11::store::DirectoryPlace;
-use signet_pkcs11::token::{Settings, Surroundings, Token};
+use signet_pkcs11::token::{Name, Settings, Surroundings, Token};
 use signet_pkcs11::types::{SlotId, UserType};
+use signet_pkcs11::vault::PinParameters;
 use std::ffi::{CString, c_char, c_int, c_long};
 use std::io::Write;
 use std::path::Path;
@@ -33,6 +34,9 @@ pub fn play(arguments: &[String]) -> bool {
         ["--act", name, module] => act(name, &Module::load(Path::new(module))),
         ["--look", module, ref flags @ ..] => {
             let known = look(&Module::load(Path::new(module)), flags.contains(&"--officer"));
+            if flags.contains(&"--named") {
+                known.iter().for_each(|(slot, pin)| look_at_users(*slot, pin));
+            }
             if flags.contains(&"--check") {
                 known.into_iter().for_each(|(slot, pin)| check(slot, pin));
             }
@@ -190,17 +194,49 @@ fn look(module: &Module, officer: bool) -> Vec<(CK_SLOT_ID, &'static str)> {
     known
 }
 
-/// Holds every record against its seal, and all of them against the sealed set.
-fn check(slot: CK_SLOT_ID, pin: &str) {
+/// The token without the C functions, its owner logged in.
+fn open(slot: CK_SLOT_ID, pin: &str) -> Token {
     let tokens = std::env::var_os("SIGNET_TOKENDIR").expect("it is set");
     let entropy = Arc::new(OsEntropy);
     let place = DirectoryPlace::new(tokens, entropy.clone());
     let surroundings = Surroundings { entropy, clock: Arc::new(SystemClock) };
     let slot = SlotId::from_number(slot).expect("a number of a slot");
-    let token = Token::open(&place, slot, &surroundings, Settings::default()).expect("it opens");
+    // The floor, as the other processes: nothing is to be raised.
+    let pin_parameters = PinParameters { memory_kib: 7168, iterations: 5, lanes: 1 };
+    let settings = Settings { pin_parameters, ..Settings::default() };
+    let token = Token::open(&place, slot, &surroundings, settings).expect("it opens");
     token.login(UserType::User, &Pin::copied(pin.as_bytes())).expect("the PIN was right");
-    let findings = token.check().expect("it can be read").findings;
+    token
+}
+
+/// Holds every record against its seal, and all of them against the sealed set.
+fn check(slot: CK_SLOT_ID, pin: &str) {
+    let findings = open(slot, pin).check().expect("it can be read").findings;
     assert!(findings.is_empty(), "{findings:?}");
+}
+
+/// Says which named users there are, what they have and that they can log in.
+fn look_at_users(slot: CK_SLOT_ID, pin: &str) {
+    let token = open(slot, pin);
+    let owner = token.principal();
+    let mut names = Vec::new();
+    for user in token.users(owner).expect("they are read") {
+        let entity = user.entity;
+        say(&format!("user {} <{}>", entity.name, entity.unique_id));
+        for key in token.access_keys(owner, Some(&entity.name)).expect("they are read") {
+            say(&format!("access key of {}: <{}>", entity.name, key.id));
+        }
+        names.push(entity.name);
+    }
+    for name in ["alice", "bob"].map(|name| Name::new(name).expect("it is one")) {
+        let pin = token.user_pin(owner, &name).expect("it is read");
+        assert_eq!(pin.initialized, names.contains(&name), "the PIN of {name}");
+    }
+    for name in names {
+        token.logout().expect("somebody is logged in");
+        let pin = Pin::copied(NAMED_PIN.as_bytes());
+        token.login_user(UserType::User, name.as_str(), &pin).expect("the PIN is right");
+    }
 }
 
 /// Logs in with the one of the PINs that is right; `None` when none is set.

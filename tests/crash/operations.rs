@@ -9,6 +9,8 @@ pub const LABEL: &str = "demo";
 pub const NEW_PIN: &str = "user-9876";
 /// The PIN that operations change the SO's into.
 pub const NEW_SO_PIN: &str = "officer-9876";
+/// The PIN of every named user.
+pub const NAMED_PIN: &str = "named-4116";
 /// The label and the PINs of the old token.
 pub const OLD: (&str, &str, &str) = ("fixture-1", "87654321", "1234");
 /// The label of the key that operations change, copy or destroy.
@@ -36,6 +38,8 @@ pub enum Scene {
     Damaged,
     /// As `Token`, with a rollback counter beside it.
     Guarded,
+    /// As `Token`, with a named user `bob`, who has an access key.
+    Named,
 }
 
 /// Who does it.
@@ -55,11 +59,17 @@ pub struct Operation {
     pub deed: Deed,
     /// Whether the SO's PIN is tried afterwards, too.
     pub officer: bool,
+    /// Whether the named users are looked at afterwards, too.
+    pub named: bool,
 }
 
 impl Operation {
     const fn and_the_officer(self) -> Self {
         Self { officer: true, ..self }
+    }
+
+    const fn and_the_named(self) -> Self {
+        Self { named: true, ..self }
     }
 }
 
@@ -126,7 +136,7 @@ const fn call(
     login: Option<CK_USER_TYPE>,
     act: fn(&Caller<'_>) -> Rv<String>,
 ) -> Operation {
-    Operation { name, scene, deed: Deed::Call { login, act }, officer: false }
+    Operation { name, scene, deed: Deed::Call { login, act }, officer: false, named: false }
 }
 
 const fn program(
@@ -134,7 +144,7 @@ const fn program(
     scene: Scene,
     arguments: &'static [&'static str],
 ) -> Operation {
-    Operation { name, scene, deed: Deed::Program(arguments), officer: false }
+    Operation { name, scene, deed: Deed::Program(arguments), officer: false, named: false }
 }
 
 const NOBODY: Option<CK_USER_TYPE> = None;
@@ -219,6 +229,16 @@ pub const OPERATIONS: &[Operation] = &[
         .and_the_officer(),
     program("signet_token_rotate_root_key_old", Scene::Old, &["token", "rotate-root-key", OLD.0])
         .and_the_officer(),
+    program("signet_user_add", Scene::Named, &["user", "add", "--token", LABEL, "alice"])
+        .and_the_named(),
+    program("signet_user_remove", Scene::Named, &["user", "remove", "--token", LABEL, "bob"])
+        .and_the_named(),
+    program(
+        "signet_user_access_key_create",
+        Scene::Named,
+        &["user", "access-key", "create", "--token", LABEL, "bob"],
+    )
+    .and_the_named(),
     program("signet_token_compact", Scene::Killed, &["token", "compact", LABEL]),
     program("signet_token_zeroize", Scene::Token, &["token", "zeroize", LABEL, "--yes"]),
     program(

@@ -5,7 +5,7 @@ use crate::common::{SO_PIN, USER_PIN, signet_module, softhsm2_module};
 use crate::compiler;
 use crate::disk::Disk;
 use crate::judge::{Fault, State};
-use crate::operations::{Deed, LABEL, OLD, Operation, Scene, VICTIM};
+use crate::operations::{Deed, LABEL, NAMED_PIN, OLD, Operation, Scene, VICTIM};
 use crate::tally::Tallies;
 use crate::trace::{self, Event, What};
 use std::collections::HashMap;
@@ -209,6 +209,7 @@ impl Stage {
             Scene::BackedUp,
             Scene::Damaged,
             Scene::Guarded,
+            Scene::Named,
         ];
         Self {
             directory: tempfile::tempdir().unwrap(),
@@ -261,6 +262,7 @@ impl Stage {
             .current_dir(place)
             .env("SIGNET_SO_PIN", so_pin)
             .env("SIGNET_PIN", pin)
+            .env("SIGNET_USER_PIN", NAMED_PIN)
             .env("SIGNET_RECIPIENT_PIN", pin);
         command
     }
@@ -304,6 +306,9 @@ impl Stage {
         let mut command = self.other(place, &["--look"]);
         if row.officer {
             command.arg("--officer");
+        }
+        if row.named {
+            command.arg("--named");
         }
         if row.scene == Scene::Guarded {
             command.env("SIGNET_ROLLBACK_COUNTER", place.join("counter"));
@@ -381,6 +386,7 @@ impl Stage {
             match scene {
                 Scene::BackedUp => self.back_up(&folder.place),
                 Scene::Damaged => edit_the_list(&folder.place),
+                Scene::Named => self.add_bob(&folder.place),
                 _ => {}
             }
             folder
@@ -389,14 +395,22 @@ impl Stage {
 
     /// Makes `token.backup`, sealed to the token itself.
     fn back_up(&self, place: &Path) {
-        let run = |arguments: &[&str]| {
-            let said = self.signet(place, arguments, (SO_PIN, USER_PIN)).output().unwrap();
-            assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-            String::from_utf8(said.stdout).unwrap()
-        };
-        let keys = run(&["token", "transport-key", LABEL]);
+        let keys = self.run(place, &["token", "transport-key", LABEL]);
         let key = keys.lines().next().unwrap();
-        run(&["backup", "create", "--token", LABEL, "--to", key, "token.backup"]);
+        self.run(place, &["backup", "create", "--token", LABEL, "--to", key, "token.backup"]);
+    }
+
+    /// Makes a named user with an access key.
+    fn add_bob(&self, place: &Path) {
+        self.run(place, &["user", "add", "--token", LABEL, "bob"]);
+        self.run(place, &["user", "access-key", "create", "--token", LABEL, "bob"]);
+    }
+
+    /// Runs `signet` undisturbed; what it prints.
+    fn run(&self, place: &Path, arguments: &[&str]) -> String {
+        let said = self.signet(place, arguments, (SO_PIN, USER_PIN)).output().unwrap();
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        String::from_utf8(said.stdout).unwrap()
     }
 
     /// What an operation does undisturbed; found out once.
