@@ -84,3 +84,23 @@ fn a_token_of_schema_1_opens_and_its_keys_give_the_same_macs() {
     place.says(&generate, "made later");
     place.says(&["token", "show", "fixture-1"], "user PIN:              set\n");
 }
+
+#[test]
+fn a_token_of_version_0_1_0_gets_named_users() {
+    let place = stored("store-1");
+    let pin = place.file("pin", "bob-4116");
+    let add = ["user", "add", "--token", "fixture-1", "bob", "--user-pin-file", &pin];
+    place.says(&add, "User bob made: arn:aws:iam::000000000000:user/bob\n");
+    let list = ["key", "list", "--token", "fixture-1", "--user", "bob", "--pin-file", &pin];
+    place.says(&list, "invoices");
+    let remove = ["user", "remove", "--token", "fixture-1", "bob"];
+    let refused = "set by an older version; `signet token rotate-root-key` asks for it";
+    place.fails(&remove, 1, refused);
+    place.says(&list, "invoices");
+    let mut command = place.command(&["token", "rotate-root-key", "fixture-1"]);
+    command.env("SIGNET_SO_PIN", "87654321");
+    assert!(fed(command, b"").status.success());
+    place.says(&remove, "User bob is removed");
+    place.fails(&list, 1, "no user is called bob");
+    gives_the_same_macs(&place);
+}

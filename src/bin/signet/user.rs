@@ -5,6 +5,7 @@ use crate::context::{Context, Login, name};
 use crate::identity::{self, Named, Owned, PolicyCommand, Tags, state};
 use crate::pins;
 use signet_pkcs11::clock::Timestamp;
+use signet_pkcs11::error::Error;
 use signet_pkcs11::secret::Pin;
 use signet_pkcs11::token::{AccessKey, Entity, Identity, Name, PinState};
 use std::fs::File;
@@ -222,7 +223,12 @@ fn remove(of: &Named) -> Result<(), Failure> {
     let context = Context::open()?;
     let login = of.place.log_in(&context, true)?;
     let (token, owner) = login.token()?;
-    token.remove_user(owner, &of.name)?;
+    token.remove_user(owner, &of.name).map_err(|error| match error {
+        outdated @ Error::CredentialOutdated(_) => {
+            format!("{outdated}; `signet token rotate-root-key` asks for it").into()
+        }
+        other => Failure::from(other),
+    })?;
     say!("User {} is removed, and the root key of \"{}\" is a new one.", of.name, of.place.token);
     Ok(())
 }
