@@ -3,7 +3,7 @@
 use super::{Entity, Name, Role, User, rotation, sealed};
 use crate::error::{Error, Result};
 use crate::policy::{
-    Action, Caller, Context, Document, DocumentKind, NamedPolicy, Request, RoleFacts,
+    Action, Caller, Context, Decision, Document, DocumentKind, NamedPolicy, Request, RoleFacts,
 };
 use crate::store::Reader;
 use crate::types::Home;
@@ -46,13 +46,13 @@ impl NamedLogin {
         // One of the same name who came later is somebody else.
         require_same(&user.entity, before.map(|before| &before.user.entity))?;
         require_enabled("user", &user.entity)?;
+        let own = user.caller(home)?;
         let Some(role) = role else {
-            let caller = user_caller(&user, home)?;
-            return Ok(Self { user, role: None, caller });
+            return Ok(Self { user, role: None, caller: own });
         };
         let found = sealed::get::<Role>(reader, vault, role.folded())?.map(|stored| stored.value);
         let role = match (before, found) {
-            (None, Some(role)) if may_assume(&user, &role, home, now)? => role,
+            (None, Some(role)) if may_assume(&own, &role, home, now)? => role,
             (None, _) => {
                 return Err(Error::ActionProhibited("this user may not take this role"));
             }
@@ -63,13 +63,15 @@ impl NamedLogin {
             (Some(_), None) => return Err(Error::UserNotLoggedIn),
         };
         require_enabled("role", &role.entity)?;
-        let (account, entity) = (home.account.as_str(), &role.entity);
-        let session = user.entity.name.as_str();
-        let caller =
-            Caller::assumed_role(account, entity.name.as_str(), session, &entity.unique_id);
-        let caller = with_tags_and_policies(caller, entity)?;
+        let caller = role.caller(user.entity.name.as_str(), home)?;
         Ok(Self { user, role: Some(role), caller })
     }
+}
+
+/// Whether a user who logs in may take the role.
+fn may_assume(user: &Caller, role: &Role, home: Home, now: SystemTime) -> Result<bool> {
+    let context = Context::new(user, now).with("sts:RoleSessionName", [&*user.name]);
+    Ok(role.decide(user, &context, home)?.allowed)
 }
 
 fn require_same(entity: &Entity, before: Option<&Entity>) -> Result<()> {
@@ -86,10 +88,42 @@ fn require_enabled(what: &str, entity: &Entity) -> Result<()> {
     Ok(())
 }
 
-fn user_caller(user: &User, home: Home) -> Result<Caller> {
-    let entity = &user.entity;
-    let caller = Caller::user(home.account.as_str(), entity.name.as_str(), &entity.unique_id);
-    with_tags_and_policies(caller, entity)
+impl User {
+    /// The user as policies know it.
+    ///
+    /// # Errors
+    /// [`Error::MalformedPolicy`] when a policy is one that this version cannot read.
+    pub fn caller(&self, home: Home) -> Result<Caller> {
+        let Entity { name, unique_id, .. } = &self.entity;
+        let caller = Caller::user(home.account.as_str(), name.as_str(), unique_id);
+        with_tags_and_policies(caller, &self.entity)
+    }
+}
+
+impl Role {
+    /// A session of the role, by this name, as policies know it.
+    ///
+    /// # Errors
+    /// As for [`User::caller`].
+    pub fn caller(&self, session: &str, home: Home) -> Result<Caller> {
+        let Entity { name, unique_id, .. } = &self.entity;
+        let account = home.account.as_str();
+        let caller = Caller::assumed_role(account, name.as_str(), session, unique_id);
+        with_tags_and_policies(caller, &self.entity)
+    }
+
+    /// Whether `caller` may take the role: the one place that asks. The trust policy
+    /// decides by naming the caller, or by naming the account where a policy of the caller's
+    /// allows it too.
+    ///
+    /// # Errors
+    /// As for [`User::caller`].
+    pub fn decide(&self, caller: &Caller, context: &Context, home: Home) -> Result<Decision> {
+        let trust = Document::parse(DocumentKind::Trust, &self.trust)?;
+        let arn = home.iam_arn(&format!("role/{}", self.entity.name));
+        let facts = RoleFacts { account: home.account.as_str(), arn: &arn, trust: &trust };
+        Ok(Request { caller, action: Action::AssumeRole, context }.on_role(&facts))
+    }
 }
 
 fn with_tags_and_policies(mut caller: Caller, entity: &Entity) -> Result<Caller> {
@@ -101,18 +135,4 @@ fn with_tags_and_policies(mut caller: Caller, entity: &Entity) -> Result<Caller>
     });
     caller.policies = policies.collect::<Result<_>>()?;
     Ok(caller)
-}
-
-/// Whether the user may take the role: the one place that asks. The role's trust policy
-/// decides by naming the user, or by naming the account where a policy of the user's
-/// allows it too.
-fn may_assume(user: &User, role: &Role, home: Home, now: SystemTime) -> Result<bool> {
-    let caller = user_caller(user, home)?;
-    let trust = Document::parse(DocumentKind::Trust, &role.trust)?;
-    let mut context = Context::new(&caller, now);
-    context.set("sts:RoleSessionName", [user.entity.name.as_str()]);
-    let request = Request { caller: &caller, action: Action::AssumeRole, context: &context };
-    let (account, arn) =
-        (home.account.as_str(), home.iam_arn(&format!("role/{}", role.entity.name)));
-    Ok(request.on_role(&RoleFacts { account, arn: &arn, trust: &trust }).allowed)
 }
