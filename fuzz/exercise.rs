@@ -10,6 +10,9 @@ use signet_pkcs11::entropy::OsEntropy;
 use signet_pkcs11::error::Result;
 use signet_pkcs11::module::Module;
 use signet_pkcs11::object::codec;
+use signet_pkcs11::policy::{
+    Action, Caller, Context, Document, DocumentKind, KeyFacts, NamedPolicy, Request, RoleFacts,
+};
 use signet_pkcs11::secret::Pin;
 use signet_pkcs11::store::DirectoryPlace;
 use signet_pkcs11::token::Surroundings;
@@ -18,6 +21,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 /// Opens a token whose file these bytes are, lists it, logs in and checks it, sets aside
 /// what is damaged and checks it once more. Whether nothing is wrong with it then.
@@ -71,4 +75,37 @@ pub fn object(bytes: &[u8]) {
     assert_eq!(object.attributes(), back.attributes());
     assert_eq!(object.lifecycle(), back.lifecycle());
     let _ = object.size();
+}
+
+/// Reads a policy of each kind, and decides by what can be read. How many could be.
+pub fn policy(bytes: &[u8]) -> usize {
+    let Ok(text) = std::str::from_utf8(bytes) else { return 0 };
+    let account = "111122223333";
+    let arn = "arn:aws:kms:us-east-1:111122223333:key/0d990263-018e-4e65-a703-eff731de951e";
+    let mut caller = Caller::assumed_role(account, "Producer", "web", "AROAPRODUCEREXAMPLE1");
+    caller.tags = vec![("team".into(), "*".repeat(256))];
+    let read = |kind| Document::parse(kind, text).ok();
+    let own = read(DocumentKind::Identity).map(Arc::new);
+    let (key, trust) = (read(DocumentKind::Key), read(DocumentKind::Trust));
+    let count =
+        [own.is_some(), key.is_some(), trust.is_some()].into_iter().filter(|is| *is).count();
+    caller.policies.extend(own.map(|document| NamedPolicy { name: "own".into(), document }));
+    let context = Context::new(&caller, UNIX_EPOCH)
+        .with("aws:SourceIp", ["203.0.113.5"])
+        .with("kms:RequestAlias", [format!("alias/{}", "a".repeat(250))])
+        .with("aws:TagKeys", (0..50).map(|tag| tag.to_string().repeat(64)));
+    for action in [Action::GenerateMac, Action::CreateKey, Action::AssumeRole] {
+        let request = Request { caller: &caller, action, context: &context };
+        let _ = request.on_account();
+        if let Some(policy) = &key {
+            let key = KeyFacts { account, arn, policy, grants: &[] };
+            let decision = request.on_key(&key);
+            assert!(decision.allowed || !request.refusal(arn, &decision.because).is_empty());
+            let _ = request.check_lockout(&key);
+        }
+        if let Some(trust) = &trust {
+            let _ = request.on_role(&RoleFacts { account, arn, trust });
+        }
+    }
+    count
 }

@@ -1,5 +1,6 @@
-//! Every damaged token file of the fuzz target's corpus, with memory that is bounded:
-//! errors, no panic, no endless loop, no allocation that the file does not account for.
+//! The corpora of the fuzz targets: damaged token files, and policies, with memory that
+//! is bounded: errors, no panic, no endless loop, no allocation that the file does not
+//! account for.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -43,4 +44,24 @@ fn cut_and_flipped_objects_are_survived() {
             exercise::object(&flipped);
         }
     }
+}
+
+#[test]
+fn every_policy_is_read_or_refused() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/policy");
+    let mut files = 0;
+    for file in std::fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path()) {
+        println!("{}", file.display());
+        let text = std::fs::read(&file).unwrap();
+        let is_sound = !file.file_name().unwrap().to_string_lossy().starts_with("bad-");
+        assert_eq!(exercise::policy(&text) > 0, is_sound, "{}", file.display());
+        // Cut short it is none.
+        if is_sound && text.len() < 1000 {
+            for end in 0..text.trim_ascii_end().len() {
+                assert_eq!(exercise::policy(&text[..end]), 0);
+            }
+        }
+        files += 1;
+    }
+    assert!(files >= 10, "only {files} files");
 }

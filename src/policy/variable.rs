@@ -7,6 +7,11 @@ use super::decision::Until;
 use super::pattern::{Pattern, Token};
 use std::borrow::Cow;
 
+/// How many characters the variables of one value may stand for. The longest value
+/// that a request brings is shorter; without a limit, a value of many variables
+/// could grow beyond measure.
+const MAX_CHARACTERS: usize = 32_768;
+
 /// A value of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Template {
@@ -60,14 +65,15 @@ impl Template {
     }
 
     /// The value for this request, and how long it stays that; `None` where the
-    /// request has not exactly one value for a variable, and the policy no default:
-    /// then nothing equals it. What a variable stands for has no wildcards.
+    /// request has not exactly one value for a variable, and the policy no default,
+    /// or they are too long: then nothing equals it. What a variable stands for has no wildcards.
     pub fn resolve(&self, facts: &Facts<'_>) -> (Option<Cow<'_, Pattern>>, Until) {
         let pieces = match self {
             Self::Fixed(pattern) => return (Some(Cow::Borrowed(pattern)), Until::Changed),
             Self::Variable(pieces) => pieces,
         };
         let (mut tokens, mut until) = (Some(Vec::with_capacity(pieces.len())), Until::Changed);
+        let mut room = MAX_CHARACTERS;
         for piece in pieces {
             let (key, default) = match piece {
                 Piece::Token(token) => {
@@ -83,8 +89,10 @@ impl Template {
                 ([], Some(default)) => Some(default),
                 _ => None,
             };
-            tokens = tokens.zip(value).map(|(mut tokens, value)| {
+            let left = value.and_then(|value| room.checked_sub(value.len()));
+            tokens = tokens.zip(value).zip(left).map(|((mut tokens, value), left)| {
                 tokens.extend(value.chars().map(Token::Char));
+                room = left;
                 tokens
             });
         }
@@ -159,6 +167,19 @@ mod tests {
             ("${aws:username}${aws:PrincipalTag/none}", None),
         ] {
             assert_eq!(resolve(template).as_deref(), expected, "{template}");
+        }
+    }
+
+    #[test]
+    fn what_variables_stand_for_has_an_end() {
+        let mut caller = Caller::user("111122223333", "anna", "AIDAEXAMPLE");
+        caller.tags = vec![("long".into(), "x".repeat(256))];
+        let context = Context::new(&caller, UNIX_EPOCH);
+        for (times, expected) in [(128, true), (129, false)] {
+            let template = "${aws:PrincipalTag/long}".repeat(times);
+            let template = Template::with_variables(&template).unwrap();
+            let (pattern, _) = template.resolve(&Facts::of(&context));
+            assert_eq!(pattern.is_some(), expected, "{times}");
         }
     }
 
