@@ -71,10 +71,12 @@ impl Moment {
         Some(Self(i64::try_from(days).ok()? * 86_400 * SECOND + time))
     }
 
-    /// The moment so many seconds after 1970, to the millisecond.
+    /// The moment so many seconds after 1970. Whatever lies between two seconds is as
+    /// good as their middle: requests come at whole ones.
     #[allow(clippy::cast_possible_truncation, reason = "what is too far away is at the end")]
     pub fn at_seconds(seconds: f64) -> Self {
-        Self((seconds * 1000.0).round() as i64)
+        let whole = (seconds.floor() as i64).saturating_mul(SECOND);
+        Self(if seconds.fract() == 0.0 { whole } else { whole.saturating_add(SECOND / 2) })
     }
 
     /// Whole seconds since 1970.
@@ -154,10 +156,13 @@ fn minutes(text: &str) -> Option<i64> {
     (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
 }
 
-/// The digits behind the point, as far as milliseconds.
+/// The digits behind the point, as far as milliseconds; less than one is one, so that
+/// it is not taken for the whole second.
 fn thousandths(digits: &str) -> Option<i64> {
-    number(digits, digits.len().max(1))?;
-    format!("{digits:0<3}")[..3].parse().ok()
+    let sound = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let milli: i64 = format!("{digits:0<3}").get(..3).filter(|_| sound)?.parse().ok()?;
+    let is_whole = digits.bytes().all(|byte| byte == b'0');
+    Some(if is_whole { 0 } else { milli.max(1) })
 }
 
 #[cfg(test)]
@@ -176,10 +181,13 @@ mod tests {
             ("2026-07-01T12:34:56Z", "2026-07-01T12:34:56.000Z"),
             ("2026-07-01T12:34:56.7Z", "2026-07-01T12:34:56.700Z"),
             ("2026-07-01T12:34:56.78912Z", "2026-07-01T12:34:56.789Z"),
+            ("2026-07-01T12:34:56.0004Z", "2026-07-01T12:34:56.001Z"),
+            ("2026-07-01T12:34:56.0000Z", "2026-07-01T12:34:56.000Z"),
             ("2026-07-01T00:30+01:00", "2026-06-30T23:30:00.000Z"),
             ("2026-07-01T23:30:00-01:15", "2026-07-02T00:45:00.000Z"),
             ("1767225600", "2026-01-01T00:00:00.000Z"),
             ("0", "1970-01-01T00:00:00.000Z"),
+            ("26", "1970-01-01T00:00:26.000Z"),
             ("-86400", "1969-12-31T00:00:00.000Z"),
             ("1969-12-31T23:59:59Z", "1969-12-31T23:59:59.000Z"),
         ] {
@@ -195,7 +203,7 @@ mod tests {
             "",
             "-",
             "x",
-            "26",
+            "--1",
             "2026-7",
             "2026-02-29",
             "2026-13-01",
@@ -217,9 +225,7 @@ mod tests {
             "99999999999999999999",
             "9223372036854775807",
         ] {
-            // Three of the digits-only ones are seconds.
-            let expected = matches!(text, "26").then_some(Moment(26_000));
-            assert_eq!(Moment::parse(text), expected, "{text}");
+            assert_eq!(Moment::parse(text), None, "{text}");
         }
     }
 
@@ -229,7 +235,9 @@ mod tests {
         assert_eq!(Moment::second_of(time), Moment(1000));
         assert_eq!(Moment::second_of(UNIX_EPOCH - Duration::from_millis(1)), Moment(-1000));
         assert_eq!(Moment(-1).seconds(), -1);
-        assert_eq!(Moment::at_seconds(1.5), Moment(1500));
+        assert_eq!(Moment::at_seconds(2.0), Moment(2000));
+        assert_eq!(Moment::at_seconds(1.0004), Moment(1500));
+        assert_eq!(Moment::at_seconds(-0.25), Moment(-500));
         assert_eq!(Moment::at_seconds(1e300), Moment(i64::MAX));
     }
 
@@ -277,6 +285,15 @@ mod tests {
             if Until::Instant(later.time()) < truth.until {
                 prop_assert_eq!(order.holds(later, Moment(then)), truth.holds);
             }
+        }
+
+        #[test]
+        fn seconds_with_a_fraction_compare_as_numbers(
+            order in prop::sample::select(&ORDERS[..]), then in -4000_i32..4000, now in -4_i32..4,
+        ) {
+            let then = f64::from(then) / 1000.0;
+            let truth = Moment(i64::from(now) * SECOND).passes(order, Moment::at_seconds(then));
+            prop_assert_eq!(truth.holds, order.holds(f64::from(now), then));
         }
 
         #[test]
