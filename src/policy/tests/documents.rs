@@ -4,8 +4,8 @@ use super::{ACCOUNT, KEY, caller_named};
 use crate::error::Error;
 use crate::policy::DocumentKind::{Identity, Key, Trust};
 use crate::policy::{
-    Action, Context, Document, DocumentKind, KeyFacts, PrincipalName, Request, default_key_policy,
-    owner_key_policy,
+    Action, Caller, Context, Document, DocumentKind, KeyFacts, PrincipalName, Request,
+    default_key_policy, owner_key_policy,
 };
 use std::time::UNIX_EPOCH;
 
@@ -460,5 +460,31 @@ fn a_refusal_is_worded_as_kms_does() {
         assert!(!decision.allowed);
         let text = request.refusal(KEY, &decision.because);
         assert_eq!(text, format!("{who} {action} on resource: {KEY} {why}"));
+    }
+}
+
+#[test]
+fn the_example_of_the_documentation_does_what_it_says() {
+    let page = include_str!("../../../docs/policies.md");
+    let example = page.split("```").nth(1).unwrap().strip_prefix("json").unwrap();
+    let policy = Document::parse(Key, example).unwrap();
+    let account = "000000000000";
+    let session = |role| Caller::assumed_role(account, role, "x", "AROAEXAMPLE000000001");
+    let table = [
+        (Caller::root(account), [false, false, true, true]),
+        (session("JwtProducer"), [true, false, true, false]),
+        (session("JwtConsumer"), [false, true, true, false]),
+        (session("Other"), [false, false, false, false]),
+    ];
+    for (caller, expected) in table {
+        let context = Context::new(&caller, UNIX_EPOCH);
+        let actions =
+            [Action::GenerateMac, Action::VerifyMac, Action::DescribeKey, Action::PutKeyPolicy];
+        let answers = actions.map(|action| {
+            let request = Request { caller: &caller, action, context: &context };
+            let key = KeyFacts { account, arn: KEY, policy: &policy, grants: &[] };
+            request.on_key(&key).allowed
+        });
+        assert_eq!(answers, expected, "{}", caller.arn());
     }
 }
