@@ -8,6 +8,8 @@ use std::sync::Arc;
 pub struct Caller {
     /// What kind of principal.
     pub kind: CallerKind,
+    /// The partition of its ARNs: `aws`, unless the token's region lies in another.
+    pub partition: &'static str,
     /// Its account, 12 digits.
     pub account: String,
     /// A user's or a session's name; `root`.
@@ -66,6 +68,7 @@ impl Caller {
     fn new(kind: CallerKind, account: &str, name: &str, unique_id: &str) -> Self {
         Self {
             kind,
+            partition: "aws",
             account: account.into(),
             name: name.into(),
             unique_id: unique_id.into(),
@@ -77,12 +80,12 @@ impl Caller {
     /// The principal's ARN: of a session, the session's.
     #[must_use]
     pub fn arn(&self) -> String {
-        let (account, name) = (&self.account, &self.name);
+        let (partition, account, name) = (self.partition, &self.account, &self.name);
         match &self.kind {
-            CallerKind::Root => format!("arn:aws:iam::{account}:root"),
-            CallerKind::User => format!("arn:aws:iam::{account}:user/{name}"),
+            CallerKind::Root => format!("arn:{partition}:iam::{account}:root"),
+            CallerKind::User => format!("arn:{partition}:iam::{account}:user/{name}"),
             CallerKind::AssumedRole { role } => {
-                format!("arn:aws:sts::{account}:assumed-role/{role}/{name}")
+                format!("arn:{partition}:sts::{account}:assumed-role/{role}/{name}")
             }
         }
     }
@@ -90,9 +93,10 @@ impl Caller {
     /// The ARN of the role behind a session.
     #[must_use]
     pub fn role_arn(&self) -> Option<String> {
+        let (partition, account) = (self.partition, &self.account);
         match &self.kind {
             CallerKind::AssumedRole { role } => {
-                Some(format!("arn:aws:iam::{}:role/{role}", self.account))
+                Some(format!("arn:{partition}:iam::{account}:role/{role}"))
             }
             CallerKind::Root | CallerKind::User => None,
         }
@@ -105,5 +109,26 @@ impl Caller {
             CallerKind::AssumedRole { .. } => format!("{}:{}", self.unique_id, self.name),
             CallerKind::Root | CallerKind::User => self.unique_id.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_have_arns_of_their_partition() {
+        let account = "111122223333";
+        let mut session = Caller::assumed_role(account, "Producer", "web", "AROAPROD");
+        assert_eq!(session.arn(), "arn:aws:sts::111122223333:assumed-role/Producer/web");
+        session.partition = "aws-cn";
+        assert_eq!(session.arn(), "arn:aws-cn:sts::111122223333:assumed-role/Producer/web");
+        let role = "arn:aws-cn:iam::111122223333:role/Producer";
+        assert_eq!(session.role_arn().as_deref(), Some(role));
+        let mut anna = Caller::user(account, "anna", "AIDAANNA");
+        anna.partition = "aws-us-gov";
+        assert_eq!(anna.arn(), "arn:aws-us-gov:iam::111122223333:user/anna");
+        assert_eq!(Caller::root(account).arn(), "arn:aws:iam::111122223333:root");
+        assert_eq!(Caller::root(account).role_arn(), None);
     }
 }
