@@ -4,7 +4,7 @@ use super::caller::{Caller, CallerKind};
 use super::date::Moment;
 use super::decision::Until;
 use crate::clock::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 /// The time as text and as seconds.
@@ -50,6 +50,8 @@ pub struct Context {
     now: Moment,
     values: BTreeMap<String, Vec<String>>,
     settled: bool,
+    /// Keys that are of this call whatever else is settled.
+    varying: BTreeSet<String>,
 }
 
 impl Context {
@@ -57,7 +59,8 @@ impl Context {
     #[must_use]
     pub fn new(caller: &Caller, now: SystemTime) -> Self {
         let now = Moment::second_of(now);
-        let mut context = Self { now, values: BTreeMap::new(), settled: false };
+        let mut context =
+            Self { now, values: BTreeMap::new(), settled: false, varying: BTreeSet::new() };
         context.set("aws:CurrentTime", [Timestamp(now.time()).to_string()]);
         context.set("aws:EpochTime", [now.seconds().to_string()]);
         context.set("aws:PrincipalAccount", [&*caller.account]);
@@ -99,10 +102,19 @@ impl Context {
     }
 
     /// Says that all calls which the decision is asked for look like this one, but
-    /// for the time: at a door that has no source addresses and the like.
+    /// for the time and what is [varying](Self::varying): at a door that has no source
+    /// addresses and the like.
     #[must_use]
     pub const fn settled(mut self) -> Self {
         self.settled = true;
+        self
+    }
+
+    /// Says that the next call may have another value under this key, or none: the
+    /// MAC algorithm, where one answer is kept for all mechanisms of a key.
+    #[must_use]
+    pub fn varying(mut self, key: &str) -> Self {
+        self.varying.insert(key.to_lowercase());
         self
     }
 
@@ -152,7 +164,7 @@ impl<'a> Facts<'a> {
             || LASTING_TAGS.iter().any(|prefix| key.starts_with(prefix));
         let lasts = match key {
             CURRENT_TIME | EPOCH_TIME => Lasts::Passes,
-            _ if lasting => Lasts::Always,
+            _ if lasting && !self.context.varying.contains(key) => Lasts::Always,
             _ => Lasts::ThisCall,
         };
         Found { values, lasts }
@@ -231,6 +243,9 @@ mod tests {
     fn facts_last_or_are_of_one_call() {
         let context = Context::new(&Caller::root("111122223333"), UNIX_EPOCH);
         let settled = context.clone().settled();
+        let varying = settled.clone().varying("kms:MacAlgorithm");
+        assert_eq!(Facts::of(&settled).look_up("kms:macalgorithm").lasts, Lasts::Always);
+        assert_eq!(Facts::of(&varying).look_up("kms:macalgorithm").lasts, Lasts::ThisCall);
         for (key, alone, settled_too) in [
             ("aws:username", Lasts::Always, Lasts::Always),
             ("aws:principaltag/any", Lasts::Always, Lasts::Always),
