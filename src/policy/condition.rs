@@ -172,7 +172,8 @@ impl Condition {
         let found = facts.look_up(&self.key);
         let until = found.until();
         if let Values::Null(expected) = &self.values {
-            return Truth { holds: expected.contains(&found.values.is_empty()), until };
+            let is_absent = found.values.is_empty() || found.omitted;
+            return Truth { holds: expected.contains(&is_absent), until };
         }
         if found.values.is_empty() {
             return Truth { holds: self.operator.without_key(), until };

@@ -49,6 +49,8 @@ const LASTING_TAGS: &[&str] = &["aws:principaltag/", "aws:resourcetag/"];
 pub struct Context {
     now: Moment,
     values: BTreeMap<String, Vec<String>>,
+    /// Keys whose values stand for parameters that were not given.
+    omitted: BTreeSet<String>,
     settled: bool,
     /// Keys that are of this call whatever else is settled.
     varying: BTreeSet<String>,
@@ -59,8 +61,13 @@ impl Context {
     #[must_use]
     pub fn new(caller: &Caller, now: SystemTime) -> Self {
         let now = Moment::second_of(now);
-        let mut context =
-            Self { now, values: BTreeMap::new(), settled: false, varying: BTreeSet::new() };
+        let mut context = Self {
+            now,
+            values: BTreeMap::new(),
+            omitted: BTreeSet::new(),
+            settled: false,
+            varying: BTreeSet::new(),
+        };
         context.set("aws:CurrentTime", [Timestamp(now.time()).to_string()]);
         context.set("aws:EpochTime", [now.seconds().to_string()]);
         context.set("aws:PrincipalAccount", [&*caller.account]);
@@ -91,7 +98,17 @@ impl Context {
     /// as ISO 8601 or seconds, binary as base64. None removes it.
     pub fn set<V: Into<String>>(&mut self, key: &str, values: impl IntoIterator<Item = V>) {
         let values: Vec<_> = values.into_iter().map(Into::into).collect();
-        self.values.insert(key.to_lowercase(), values);
+        let key = key.to_lowercase();
+        self.omitted.remove(&key);
+        self.values.insert(key, values);
+    }
+
+    /// Sets what a parameter that was not given counts as: operators see the value,
+    /// but for Null, which finds the key absent (KMS API:
+    /// `BypassPolicyLockoutSafetyCheck`, `ExpirationModel`).
+    pub fn set_default(&mut self, key: &str, value: &str) {
+        self.set(key, [value]);
+        self.omitted.insert(key.to_lowercase());
     }
 
     /// As [`Self::set`], for a chain.
@@ -156,7 +173,7 @@ impl<'a> Facts<'a> {
     /// What the request has under a key in lower case.
     pub fn look_up(&self, key: &str) -> Found<'a> {
         if key == RESOURCE_ALIASES && !self.sees_aliases {
-            return Found { values: &[], lasts: Lasts::Always };
+            return Found { values: &[], omitted: false, lasts: Lasts::Always };
         }
         let values = self.context.values.get(key).map_or(&[][..], Vec::as_slice);
         let lasting = self.context.settled
@@ -167,7 +184,7 @@ impl<'a> Facts<'a> {
             _ if lasting && !self.context.varying.contains(key) => Lasts::Always,
             _ => Lasts::ThisCall,
         };
-        Found { values, lasts }
+        Found { values, omitted: self.context.omitted.contains(key), lasts }
     }
 }
 
@@ -176,6 +193,8 @@ impl<'a> Facts<'a> {
 pub(super) struct Found<'a> {
     /// In no particular order.
     pub values: &'a [String],
+    /// Whether they stand for a parameter that was not given.
+    pub omitted: bool,
     /// How long they stay these.
     pub lasts: Lasts,
 }

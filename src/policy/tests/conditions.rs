@@ -145,6 +145,38 @@ fn null_tells_whether_the_key_is_there() {
 }
 
 #[test]
+fn a_parameter_that_was_not_given_has_its_default_and_is_absent() {
+    let key = "kms:BypassPolicyLockoutSafetyCheck";
+    let caller = caller_named("@anna");
+    let omitted = {
+        let mut context = Context::new(&caller, UNIX_EPOCH);
+        context.set_default(key, "false");
+        context
+    };
+    let given = omitted.clone().with(key, ["false"]);
+    for (operator, value, if_omitted, if_given) in [
+        ("Bool", false, true, true),
+        ("Bool", true, false, false),
+        ("BoolIfExists", true, false, false),
+        ("Null", true, true, false),
+        ("Null", false, false, true),
+    ] {
+        let statement = json!({
+            "Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*",
+            "Condition": { operator: { key: value } },
+        });
+        let policy = json!({ "Statement": statement }).to_string();
+        let policy = Document::parse(DocumentKind::Key, &policy).unwrap();
+        for (context, expected) in [(&omitted, if_omitted), (&given, if_given)] {
+            let request = Request { caller: &caller, action: Action::PutKeyPolicy, context };
+            let account = &caller.account;
+            let key = KeyFacts { account, arn: KEY, policy: &policy, grants: &[] };
+            assert_eq!(request.on_key(&key).allowed, expected, "{operator} {value}");
+        }
+    }
+}
+
+#[test]
 fn several_operators_and_keys_must_all_hold() {
     let statement = json!({
         "Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*",
