@@ -10,6 +10,7 @@ mod cli {
     mod backup;
     mod check;
     mod keys;
+    mod life;
     mod maintenance;
     mod migrate;
     mod pins;

@@ -21,7 +21,7 @@ pub enum KeySpec {
 const IMPORT_MAX: usize = 128;
 
 impl KeySpec {
-    /// What a key of each spec is for (KMS API: `KeyUsage`).
+    /// What every such key is for (KMS API: `KeyUsage`).
     pub const USAGE: &'static str = "GENERATE_VERIFY_MAC";
 
     /// Every spec.

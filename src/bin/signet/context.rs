@@ -262,13 +262,37 @@ impl Login<'_> {
         }
     }
 
-    /// The one key of this name.
+    /// The one key of this name. What is no key's label may be an alias, `alias/…`, or a
+    /// unique id.
     pub fn key(&self, name: &KeyName) -> Result<ObjectHandle, Failure> {
-        match *self.keys(name)? {
-            [key] => Ok(key),
-            [] => Err(format!("no key {name}; `signet key list` shows what is there").into()),
-            [..] => Err(format!("several keys {name}; name one by label and id").into()),
-        }
+        let found = match *self.keys(name)? {
+            [key] => return Ok(key),
+            [] => self.by_other_name(name)?,
+            [..] => return Err(format!("several keys {name}; name one by label and id").into()),
+        };
+        found.ok_or_else(|| format!("no key {name}; `signet key list` shows what is there").into())
+    }
+
+    /// The unique id of the one key of this name.
+    pub fn key_id(&self, name: &KeyName) -> Result<String, Failure> {
+        Ok(String::from_utf8(self.attribute(self.key(name)?, AttributeType::UniqueId)?)?)
+    }
+
+    fn by_other_name(&self, name: &KeyName) -> Result<Option<ObjectHandle>, Failure> {
+        let KeyName { key: Some(text), id: None } = name else { return Ok(None) };
+        let id = if text.starts_with("alias/") {
+            let (token, principal) = self.token()?;
+            token.key_of_alias(principal, text)?
+        } else {
+            text.clone()
+        };
+        let mut template = Attributes::default();
+        template.number(AttributeType::Class, ObjectClass::SecretKey.to_ck());
+        template.bytes(AttributeType::UniqueId, id.as_bytes());
+        self.module.find_objects_init(self.session, &template.raw())?;
+        let found = self.module.find_objects(self.session, 1)?.pop();
+        self.module.find_objects_final(self.session)?;
+        Ok(found)
     }
 
     /// An attribute of an object; empty when it has none.
@@ -319,7 +343,7 @@ pub fn name(text: &str) -> Result<Name, String> {
 #[derive(clap::Args)]
 #[group(required = true, multiple = true)]
 pub struct KeyName {
-    /// The key's label
+    /// The key's label; of a key that is there also its unique id, or alias/NAME
     #[arg(long, value_name = "LABEL")]
     pub key: Option<String>,
     /// The key's id (CKA_ID) in hexadecimal

@@ -85,7 +85,8 @@ pub struct Tags {
     remove: Vec<String>,
 }
 
-fn tag(text: &str) -> Result<(String, String), String> {
+/// A tag of the command line.
+pub fn tag(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
     pair.ok_or_else(|| "a tag is KEY=VALUE".into())
 }

@@ -1,7 +1,8 @@
-//! `signet key`: make, import and list keys.
+//! `signet key`: make, import and list keys; the rest is in [`key_life`].
 
 use crate::Failure;
 use crate::context::{Attributes, Context, KeyName, Login, from_hex, name, to_hex};
+use crate::key_life;
 use crate::pins::PinFile;
 use signet_pkcs11::error::Error;
 use signet_pkcs11::log::Escaped;
@@ -43,6 +44,8 @@ pub enum Command {
         #[command(flatten)]
         place: Place,
     },
+    #[command(flatten)]
+    Life(key_life::Command),
 }
 
 /// A key that is to be made.
@@ -89,6 +92,7 @@ impl Place {
 pub fn run(command: Command) -> Result<(), Failure> {
     let context = Context::open()?;
     match command {
+        Command::Life(command) => key_life::run(&context, command)?,
         Command::Generate { key: NewKey { place, name, key_type }, bytes } => {
             let login = place.log_in(&context, true)?;
             let mut template = named(&login, &name)?;

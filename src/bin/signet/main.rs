@@ -15,11 +15,15 @@ macro_rules! say {
     }};
 }
 
+mod alias;
 mod backup;
 mod check;
 mod context;
+mod grant;
 mod identity;
+mod json;
 mod key;
+mod key_life;
 mod mac;
 mod maintenance;
 mod migrate;
@@ -58,9 +62,15 @@ enum Command {
     /// Make tokens, look at them, keep them in order, destroy them
     #[command(subcommand)]
     Token(token::Command),
-    /// Make, import and list keys
+    /// Make, import and list keys, and change what they are
     #[command(subcommand)]
     Key(key::Command),
+    /// Other names of keys
+    #[command(subcommand)]
+    Alias(alias::Command),
+    /// What single principals may do with a key besides its policy
+    #[command(subcommand)]
+    Grant(grant::Command),
     /// Named users beside the token's owner, their policies and access keys
     #[command(subcommand)]
     User(user::Command),
@@ -92,6 +102,8 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Token(command) => token::run(command),
         Command::Key(command) => key::run(command),
+        Command::Alias(command) => alias::run(command),
+        Command::Grant(command) => grant::run(command),
         Command::User(command) => user::run(command),
         Command::Role(command) => role::run(command),
         Command::Mac(command) => mac::run(command),

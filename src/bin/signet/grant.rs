@@ -1,0 +1,184 @@
+//! `signet grant`: what single principals may do with a key besides its policy.
+
+use crate::Failure;
+use crate::context::{Context, KeyName, Login};
+use crate::key::Place;
+use signet_pkcs11::clock::Timestamp;
+use signet_pkcs11::policy::{Grant, GrantTerms};
+use signet_pkcs11::token::GrantFilter;
+
+/// How many are asked for at a time.
+const PAGE: usize = 100;
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Let a principal do something with a key
+    Create {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        key: KeyName,
+        /// Who: user/NAME, role/NAME, root, or an ARN
+        #[arg(long, value_name = "PRINCIPAL")]
+        grantee: String,
+        /// What: GenerateMac, VerifyMac, DescribeKey, CreateGrant, RetireGrant
+        #[arg(long = "operation", value_name = "OPERATION", required = true)]
+        operations: Vec<String>,
+        /// Who else may retire it
+        #[arg(long, value_name = "PRINCIPAL")]
+        retiring: Option<String>,
+        /// A name: the same grant is then not made twice
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// List grants
+    List {
+        #[command(flatten)]
+        place: Place,
+        /// Those on this key: its label, its unique id or an alias
+        #[arg(long, value_name = "LABEL", required_unless_present = "retiring")]
+        key: Option<String>,
+        /// To this principal only
+        #[arg(long, value_name = "PRINCIPAL", requires = "key")]
+        grantee: Option<String>,
+        /// Those on all keys that this principal may retire
+        #[arg(long, value_name = "PRINCIPAL", conflicts_with = "key")]
+        retiring: Option<String>,
+    },
+    /// Give a grant back, as its retiring principal, its grantee or the account
+    Retire {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Take a grant back, as who administers the key
+    Revoke {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        key: KeyName,
+        /// The grant's id
+        #[arg(long, value_name = "ID")]
+        grant: String,
+    },
+}
+
+/// A grant by its token, or by its key and its id.
+#[derive(clap::Args)]
+pub struct Which {
+    /// A token that CreateGrant gave out
+    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["key", "grant"])]
+    grant_token: Option<String>,
+    /// The key: its label, its unique id or an alias
+    #[arg(long, value_name = "LABEL", required_unless_present = "grant_token")]
+    key: Option<String>,
+    /// The grant's id
+    #[arg(long, value_name = "ID", required_unless_present = "grant_token")]
+    grant: Option<String>,
+}
+
+pub fn run(command: Command) -> Result<(), Failure> {
+    let context = Context::open()?;
+    match command {
+        Command::Create { place, key, grantee, operations, retiring, name } => {
+            let login = place.log_in(&context, true)?;
+            let (token, principal) = login.token()?;
+            let id = login.key_id(&key)?;
+            let retiring = retiring.map(|retiring| arn(&login, &retiring)).transpose()?;
+            let operations: Vec<_> = operations.iter().map(String::as_str).collect();
+            let grantee = arn(&login, &grantee)?;
+            let terms =
+                GrantTerms::new(name.as_deref(), &grantee, retiring.as_deref(), &operations)?;
+            let made = token.create_grant(principal, &id, &terms)?;
+            say!("grant:  {}", made.id);
+            say!("token:  {}", made.token);
+        }
+        Command::List { place, key, grantee, retiring } => {
+            let login = place.log_in(&context, false)?;
+            match (key, retiring) {
+                (Some(key), _) => list(&login, key, grantee.as_deref())?,
+                (None, Some(retiring)) => list_retirable(&login, &retiring)?,
+                (None, None) => {}
+            }
+        }
+        Command::Retire { place, which: Which { grant_token, key, grant } } => {
+            let login = place.log_in(&context, true)?;
+            let (token, principal) = login.token()?;
+            let (key, grant) = match (grant_token, key, grant) {
+                (Some(text), ..) => {
+                    let found = token.grant_of_token(principal, &text)?;
+                    (found.key, found.grant.id)
+                }
+                (None, Some(key), Some(grant)) => (key_id(&login, key)?, grant),
+                _ => return Err("a grant token, or a key and a grant's id are needed".into()),
+            };
+            token.retire_grant(principal, &key, &grant)?;
+            say!("The grant {grant} is retired.");
+        }
+        Command::Revoke { place, key, grant } => {
+            let login = place.log_in(&context, true)?;
+            let (token, principal) = login.token()?;
+            let id = login.key_id(&key)?;
+            token.revoke_grant(principal, &id, &grant)?;
+            say!("The grant {grant} is revoked.");
+        }
+    }
+    Ok(())
+}
+
+fn key_id(login: &Login<'_>, key: String) -> Result<String, Failure> {
+    login.key_id(&KeyName { key: Some(key), id: None })
+}
+
+/// The ARN of a principal that may be named more shortly.
+fn arn(login: &Login<'_>, principal: &str) -> Result<String, Failure> {
+    if principal.starts_with("arn:") {
+        return Ok(principal.to_owned());
+    }
+    Ok(login.token()?.0.home().iam_arn(principal))
+}
+
+fn list(login: &Login<'_>, key: String, grantee: Option<&str>) -> Result<(), Failure> {
+    let (token, principal) = login.token()?;
+    let id = key_id(login, key)?;
+    let grantee = grantee.map(|grantee| arn(login, grantee)).transpose()?;
+    let filter = GrantFilter { id: None, grantee: grantee.as_deref() };
+    let mut after = None;
+    loop {
+        let (page, next) = token.grants(principal, &id, filter, after.as_deref(), PAGE)?;
+        page.iter().try_for_each(|grant| tell(&id, grant))?;
+        after = next;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+fn list_retirable(login: &Login<'_>, retiring: &str) -> Result<(), Failure> {
+    let (token, principal) = login.token()?;
+    let (retiring, mut after) = (arn(login, retiring)?, None);
+    loop {
+        let (page, next) = token.retirable_grants(principal, &retiring, after.as_deref(), PAGE)?;
+        page.iter().try_for_each(|found| tell(&found.key, &found.grant))?;
+        after = next;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// One line about a grant.
+fn tell(key: &str, grant: &Grant) -> Result<(), Failure> {
+    let Grant { id, terms, created, .. } = grant;
+    let operations: Vec<_> = terms.operations.iter().map(|operation| operation.name()).collect();
+    let retiring = terms.retiring.as_deref().unwrap_or("-");
+    let name = terms.name.as_deref().unwrap_or("-");
+    say!(
+        "{id}  key {key}  to {}  {}  retired by {retiring}  name {name}  {}",
+        terms.grantee,
+        operations.join("+"),
+        Timestamp(*created)
+    );
+    Ok(())
+}
