@@ -12,8 +12,11 @@ use std::time::{Duration, UNIX_EPOCH};
 /// What every backup begins with. The line end and the end-of-file mark show up
 /// programs that take it for text.
 pub const MAGIC: [u8; 16] = *b"signet backup\r\n\x1a";
-/// The version that is written and read.
-pub const VERSION: u8 = 1;
+/// The version that is written. Its objects may have dates, tags and places among Regions,
+/// which a program that knows the first alone would pass over.
+pub const VERSION: u8 = 2;
+/// The oldest version that is read.
+const FIRST_VERSION: u8 = 1;
 /// The plain text in every chunk but the last, in bytes; that has 1 to as many.
 pub const CHUNK_LEN: usize = 65_536;
 /// The MAC behind the header, in bytes.
@@ -60,6 +63,16 @@ impl Frame {
     }
 }
 
+/// What a backup begins with.
+pub struct Header {
+    /// The version of the format.
+    pub version: u8,
+    /// How the file key is had.
+    pub method: Method,
+    /// What binds both.
+    pub mac: [u8; MAC_LEN],
+}
+
 /// How the file key is sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Method {
@@ -80,29 +93,29 @@ pub enum Method {
 }
 
 impl Method {
-    /// The header, up to its MAC.
-    pub fn header(&self) -> Vec<u8> {
+    /// The header of a backup of this version, up to its MAC.
+    pub fn header(&self, version: u8) -> Vec<u8> {
         match self {
             Self::Passphrase { parameters, salt } => {
                 let PinParameters { memory_kib, iterations, lanes } = parameters;
                 let numbers = [memory_kib, iterations, lanes].map(|number| number.to_be_bytes());
-                [&beginning(BY_PASSPHRASE)[..], &numbers.concat(), salt].concat()
+                [&beginning(version, BY_PASSPHRASE)[..], &numbers.concat(), salt].concat()
             }
             Self::Recipient { recipient, sealed } => {
-                [&recipient_context(recipient)[..], &sealed[..]].concat()
+                [&recipient_context(version, recipient)[..], &sealed[..]].concat()
             }
         }
     }
 
-    /// Reads a header and its MAC.
+    /// Reads a header.
     ///
     /// # Errors
     /// Why it could not be read; inside: what is wrong with it.
-    pub fn read(input: &mut dyn Read) -> io::Result<Result<(Self, [u8; MAC_LEN]), String>> {
+    pub fn read(input: &mut dyn Read) -> io::Result<Result<Header, String>> {
         let mut start = [0; MAGIC.len() + 2];
         let length = read_up_to(input, &mut start)?;
         let magic = &start[..length.min(MAGIC.len())];
-        let cut = || Err("it was cut off: a backup is longer".to_owned());
+        let cut = || "it was cut off: a backup is longer".to_owned();
         if length == 0 {
             return Ok(Err("it is empty".into()));
         }
@@ -111,9 +124,9 @@ impl Method {
         }
         let [.., version, method] = start;
         if length < start.len() {
-            return Ok(cut());
+            return Ok(Err(cut()));
         }
-        if version != VERSION {
+        if !(FIRST_VERSION..=VERSION).contains(&version) {
             return Ok(Err(format!("this version does not read format {version} of backups")));
         }
         let mut content = [0; PublicKey::LEN + FileKey::SEALED_LEN + MAC_LEN];
@@ -123,9 +136,10 @@ impl Method {
             _ => return Ok(Err("it is sealed in a way that this version does not know".into())),
         };
         if read_up_to(input, content)? < content.len() {
-            return Ok(cut());
+            return Ok(Err(cut()));
         }
-        Ok(Self::parse(method, content).unwrap_or_else(cut))
+        let parsed = Self::parse(method, content).unwrap_or_else(|| Err(cut()));
+        Ok(parsed.map(|(method, mac)| Header { version, method, mac }))
     }
 
     /// `None` when `content` has not the length that the method's has.
@@ -165,13 +179,13 @@ fn is_bearable(parameters: PinParameters) -> bool {
         && work <= u64::from(WORK_MAX_KIB)
 }
 
-fn beginning(method: u8) -> Vec<u8> {
-    [&MAGIC[..], &[VERSION, method]].concat()
+fn beginning(version: u8, method: u8) -> Vec<u8> {
+    [&MAGIC[..], &[version, method]].concat()
 }
 
 /// What the seal to a recipient binds: the header in front of it.
-pub fn recipient_context(recipient: &PublicKey) -> Vec<u8> {
-    [&beginning(BY_RECIPIENT)[..], recipient.as_bytes()].concat()
+pub fn recipient_context(version: u8, recipient: &PublicKey) -> Vec<u8> {
+    [&beginning(version, BY_RECIPIENT)[..], recipient.as_bytes()].concat()
 }
 
 /// Fills `buffer` as far as the input goes; the length.

@@ -28,6 +28,7 @@ pub enum OpensWith {
 /// A backup of which the header has been read, and nothing more.
 pub struct Locked<'a> {
     input: Source<'a>,
+    version: u8,
     method: Method,
     mac: [u8; MAC_LEN],
 }
@@ -40,8 +41,8 @@ impl<'a> Locked<'a> {
     pub fn read(input: Box<dyn Read + 'a>, name: &Path) -> Result<Self> {
         let mut input = Source { input, name: name.to_owned() };
         let header = Method::read(&mut *input.input).map_err(|error| input.failed(&error))?;
-        let (method, mac) = header.map_err(|why| input.refused(why))?;
-        Ok(Self { input, method, mac })
+        let format::Header { version, method, mac } = header.map_err(|why| input.refused(why))?;
+        Ok(Self { input, version, method, mac })
     }
 
     /// What opens it.
@@ -59,21 +60,21 @@ impl<'a> Locked<'a> {
     /// [`Error::BackupRefused`]; [`Error::HostMemory`] when the derivation cannot
     /// have its memory; why it could not be read.
     pub fn open(self, opener: &Opener<'_>) -> Result<Backup<'a>> {
-        let Self { input, method, mac } = self;
+        let Self { input, version, method, mac } = self;
         let (key, why) = match (&method, opener) {
             (Method::Passphrase { parameters, salt }, Opener::Passphrase(passphrase)) => {
                 let key = FileKey::of_passphrase(passphrase, salt, *parameters)?;
                 (Some(key), "wrong passphrase, or the beginning of the file was changed")
             }
             (Method::Recipient { recipient, sealed }, Opener::Recipient(private)) => {
-                let context = format::recipient_context(recipient);
+                let context = format::recipient_context(version, recipient);
                 let key = FileKey::of_recipient(private, &context, sealed);
                 (key, "the transport key does not open it: the beginning of the file was changed")
             }
             (Method::Passphrase { .. }, _) => (None, "it is sealed to a passphrase"),
             (Method::Recipient { .. }, _) => (None, "it is sealed to a token's transport key"),
         };
-        let header = method.header();
+        let header = method.header(version);
         let Some(key) = key else { return Err(input.refused(why)) };
         if !key.is_header_mac(&header, &mac)? {
             return Err(input.refused(why));

@@ -1,6 +1,6 @@
 //! Making a backup: object by object, in constant memory.
 
-use super::format::{self, CHUNK_LEN, Frame, Method};
+use super::format::{self, CHUNK_LEN, Frame, Method, VERSION};
 use super::{Choice, Description, Progress, Seal};
 use crate::entropy::{self, Entropy};
 use crate::error::{Error, Result};
@@ -33,7 +33,7 @@ pub fn create(
     progress: Progress<'_>,
 ) -> Result<u64> {
     let (key, method) = file_key(seal, &*surroundings.entropy)?;
-    let header = method.header();
+    let header = method.header(VERSION);
     let mut writer = Writer {
         cipher: key.cipher(&header)?,
         chunk: Zeroizing::new(Vec::with_capacity(CHUNK_LEN + StreamCipher::OVERHEAD)),
@@ -87,7 +87,7 @@ fn file_key(seal: &Seal<'_>, entropy: &dyn Entropy) -> Result<(FileKey, Method)>
             Ok((key, Method::Passphrase { parameters, salt }))
         }
         Seal::Recipient(recipient) => {
-            let context = format::recipient_context(recipient);
+            let context = format::recipient_context(VERSION, recipient);
             let (key, sealed) = FileKey::for_recipient(recipient, &context, entropy)?;
             Ok((key, Method::Recipient { recipient: *recipient, sealed: Box::new(sealed) }))
         }

@@ -1,6 +1,7 @@
 //! The module over places in memory, as one application or several see it.
 
 mod first_start;
+mod key_life;
 mod keys;
 mod objects;
 mod processes;

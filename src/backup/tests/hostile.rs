@@ -1,7 +1,7 @@
 //! Files that were cut, edited, put together anew, or sealed by somebody who means ill
 //! and has the key.
 
-use super::super::format::{CHUNK_LEN, FRAME_MAX, Frame, MAC_LEN, MAGIC, Method};
+use super::super::format::{CHUNK_LEN, FRAME_MAX, Frame, MAC_LEN, MAGIC, Method, VERSION};
 use super::*;
 use crate::types::AttributeValue;
 use crate::vault::{FileKey, StreamCipher};
@@ -13,9 +13,14 @@ const HEADER_LEN: usize = 16 + 2 + 12 + 16 + MAC_LEN;
 
 /// Seals any plain text as a backup is sealed.
 fn forged(plain: &[u8]) -> Vec<u8> {
+    forged_as(VERSION, plain)
+}
+
+/// The same in this version of the format.
+fn forged_as(version: u8, plain: &[u8]) -> Vec<u8> {
     let salt = [9; FileKey::SALT_LEN];
     let key = FileKey::of_passphrase(&pin(PASSPHRASE), &salt, CHEAP).unwrap();
-    let header = Method::Passphrase { parameters: CHEAP, salt }.header();
+    let header = Method::Passphrase { parameters: CHEAP, salt }.header(version);
     let mut file = [&header[..], &key.header_mac(&header).unwrap()].concat();
     let mut cipher = key.cipher(&header).unwrap();
     let chunks: Vec<_> = plain.chunks(CHUNK_LEN).collect();
@@ -138,7 +143,7 @@ fn a_header_that_asks_for_absurd_work_is_refused_before_any_work() {
         PinParameters { lanes: 0, ..CHEAP },
         PinParameters { lanes: 2, ..CHEAP },
     ] {
-        let header = Method::Passphrase { parameters, salt: [0; 16] }.header();
+        let header = Method::Passphrase { parameters, salt: [0; 16] }.header(VERSION);
         let file = [&header[..], &[0; MAC_LEN]].concat();
         let why = refusal(Locked::read(Box::new(&file[..]), Path::new(NAME)));
         assert!(why.contains("Argon2id, as no backup does"), "{parameters:?}: {why}");
@@ -152,7 +157,8 @@ fn what_is_something_else_is_called_so() {
         (b"-----BEGIN PGP MESSAGE-----", "it is not a backup of a token"),
         (b"signet back", "it was cut off: a backup is longer"),
         (b"signet backup\n\x1a\0\0\x01\x01", "it is not a backup of a token"),
-        (b"signet backup\r\n\x1a\x02\x01", "this version does not read format 2 of backups"),
+        (b"signet backup\r\n\x1a\x00\x01", "this version does not read format 0 of backups"),
+        (b"signet backup\r\n\x1a\x03\x01", "this version does not read format 3 of backups"),
         (b"signet backup\r\n\x1a\x01\x03", "it is sealed in a way that this version does not know"),
     ] {
         assert_eq!(refusal(by_passphrase(file)), why);
@@ -181,6 +187,18 @@ fn only_the_right_opener_opens() {
         let mut edited = sealed.clone();
         edited[index] ^= 0x80;
         assert!(contents(&edited, &Opener::Recipient(&own)).is_err(), "{index}");
+    }
+}
+
+#[test]
+fn the_first_version_of_the_format_is_read_and_no_file_passes_for_another_version() {
+    let good = key(b"k", b"value", &[]);
+    let plain = [description(), bound(&good), end(1)].concat();
+    for version in [1, VERSION] {
+        let mut file = forged_as(version, &plain);
+        assert_eq!(by_passphrase(&file).unwrap().len(), 1, "format {version}");
+        file[MAGIC.len()] = VERSION + 1 - version;
+        assert!(refusal(by_passphrase(&file)).starts_with("wrong passphrase, or"));
     }
 }
 

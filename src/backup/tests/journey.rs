@@ -1,6 +1,11 @@
 //! What goes into a backup comes out of it.
 
+use super::super::format::{Method, VERSION};
 use super::*;
+use crate::object::kms::NewKey;
+use crate::object::{KeySpec, Origin};
+use crate::policy::default_key_policy;
+use crate::secret::SecretBytes;
 use proptest::prelude::*;
 
 #[test]
@@ -45,6 +50,35 @@ fn a_restored_token_has_the_same_objects_and_not_one_of_them_is_touched_twice() 
     assert_eq!(all(&token), all(&from));
     assert!(matches!(restored(false), Err(Error::UniqueIdTaken { others: 4, .. })));
     assert_eq!(restored(true).unwrap(), Restored { added: 0, skipped: 5 });
+    assert_eq!(token.check().unwrap().findings, []);
+}
+
+#[test]
+fn state_dates_policy_and_tags_go_along() {
+    let (from, token, owner) = (filled(), token(), Principal::Owner);
+    let new = |origin| NewKey { origin, ..NewKey::new(KeySpec::Hmac256) };
+    let made = |origin| from.create_kms_key(owner, new(origin), false).unwrap().id().to_owned();
+    let [kept, waiting, expiring] =
+        [Origin::Generated, Origin::External, Origin::External].map(made);
+    from.tag_key(owner, &kept, &[("team".into(), "red".into())]).unwrap();
+    from.update_key_description(owner, &kept, "for tokens").unwrap();
+    from.put_key_policy(owner, &kept, &default_key_policy("000000000000"), false).unwrap();
+    from.schedule_key_deletion(owner, &kept, 9).unwrap();
+    let until = UNIX_EPOCH + Duration::from_secs(1_800_086_400);
+    let material = SecretBytes::copied(&[7; 32]);
+    from.import_key_material(owner, &expiring, &material, Some(until)).unwrap();
+    from.delete_imported_key_material(owner, &expiring).unwrap();
+    from.import_key_material(owner, &expiring, &material, Some(until)).unwrap();
+    let file = sealed_backup(&from);
+    let mut backup = opened(&file, &Opener::Passphrase(&pin(PASSPHRASE))).unwrap();
+    restore(&token, owner, &mut backup, false, &mut |_| ()).unwrap();
+    assert_eq!(all(&token), all(&from));
+    for id in [&kept, &waiting, &expiring] {
+        let known = |token: &Token| token.describe_key(owner, id).unwrap();
+        assert_eq!(known(&token), known(&from));
+    }
+    assert_eq!(token.key_tags(owner, &kept).unwrap().get("team"), Some("red"));
+    assert_eq!(token.describe_key(owner, &expiring).unwrap().valid_to, Some(until));
     assert_eq!(token.check().unwrap().findings, []);
 }
 
@@ -139,8 +173,8 @@ fn a_passphrase_costs_at_least_as_much_as_configured_and_never_too_much() {
     assert_eq!(parameters(more), more);
     for configured in [CHEAP, PinParameters::DEFAULT, more, PinParameters::MAX] {
         let chosen = parameters(configured);
-        let header = super::super::format::Method::Passphrase { parameters: chosen, salt: [0; 16] };
-        let file = [header.header(), vec![0; 32]].concat();
+        let header = Method::Passphrase { parameters: chosen, salt: [0; 16] };
+        let file = [header.header(VERSION), vec![0; 32]].concat();
         assert!(Locked::read(Box::new(&file[..]), Path::new(NAME)).is_ok(), "{chosen:?}");
     }
 }
