@@ -17,6 +17,7 @@ mod api {
     pub mod general;
     pub mod hostile;
     pub mod keys;
+    pub mod life;
     pub mod login;
     pub mod mechanisms;
     pub mod migrate;
@@ -53,6 +54,7 @@ fn main() {
         ("random", api::random::CASES),
         ("hostile", api::hostile::CASES),
         ("processes", api::processes::CASES),
+        ("life", api::life::CASES),
         ("files", api::files::CASES),
         ("migrate", api::migrate::CASES),
     ]);
