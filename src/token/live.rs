@@ -1,5 +1,6 @@
 //! Objects that have been opened, and how they learn that they are outdated.
 
+use super::record::PUBLIC;
 use crate::object::Object;
 use crate::store::{Changes, Kind, RecordId, Sequence};
 use std::collections::HashMap;
@@ -120,6 +121,8 @@ pub(super) struct Registry {
     logins: u64,
     /// Users were changed, and nobody has looked yet whether the present login goes on.
     login_in_doubt: bool,
+    /// Somebody has looked, and as of `sequence` no object was public.
+    all_private: bool,
     objects: HashMap<(Kind, RecordId), Weak<LiveObject>>,
     /// Dead entries are swept when there are more entries than this.
     sweep_at: usize,
@@ -133,6 +136,7 @@ impl Registry {
             sequence,
             logins: 0,
             login_in_doubt: false,
+            all_private: false,
             objects: HashMap::new(),
             sweep_at: Self::SWEEP_MIN,
         }
@@ -177,8 +181,20 @@ impl Registry {
         Some(Arc::clone(live))
     }
 
+    /// Whether it is known that there is no public object to look for.
+    pub const fn are_all_private(&self) -> bool {
+        self.all_private
+    }
+
+    /// No public object was found by a look after `stamp`.
+    pub fn found_none_public(&mut self, stamp: Stamp) {
+        // After a commit it may be that there is one and nobody would ever tell.
+        self.all_private |= self.stamp() == stamp;
+    }
+
     /// Retires what has changed.
     pub fn apply(&mut self, changes: &Changes) {
+        self.all_private &= !touches(changes, PUBLIC);
         match changes {
             Changes::Everything { now } => {
                 self.sequence = *now;

@@ -163,6 +163,7 @@ impl Token {
             self.refresh()?;
         }
         self.act_on_dates_now_and_then();
+        self.look_for_public_objects();
         Ok(())
     }
 

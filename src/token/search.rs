@@ -168,6 +168,15 @@ impl Token {
         }
     }
 
+    /// Spares searches the look at public objects, as long as there are none: most tokens
+    /// hold private ones only. What keeps it from that is no reason not to log in.
+    pub(super) fn look_for_public_objects(&self) {
+        let stamp = self.registry.lock().stamp();
+        if self.store.find(PUBLIC, &[], None, 1).is_ok_and(|page| page.records.is_empty()) {
+            self.registry.lock().found_none_public(stamp);
+        }
+    }
+
     /// What one page of records holds, and where to go on.
     fn find_page(
         &self,
@@ -180,6 +189,7 @@ impl Token {
         let after_this = (kind == PRIVATE).then_some(Stage::Of(PUBLIC, None));
         let wanted = query.wanted_flag(AttributeType::Private);
         if !visible_kinds(principal).contains(&kind)
+            || (kind == PUBLIC && self.registry.lock().are_all_private())
             || wanted.is_some_and(|private| kind != kind_of(private))
         {
             return Ok((Vec::new(), after_this));
@@ -190,51 +200,48 @@ impl Token {
             .map(|(property, value)| tag(kind, vault, property, value))
             .collect::<Result<Vec<_>>>()?;
         let page = self.store.find(kind, &tags, after, PAGE)?;
-        let dated = Dated::Deletion.tag(kind, vault)?;
-        let one_may_be_gone = !page.records.is_empty()
-            && !self.store.find(kind, &[dated], None, 1)?.records.is_empty();
+        // No seal protects the look-up columns, so what is asked for by label or id is
+        // opened: who edits the file must not make a program use another key than it named.
+        let names = [AttributeType::Label, AttributeType::Id];
+        let by_name = names.iter().any(|name| query.wanted(*name).is_some());
+        // A named user sees what policies show, and only the object tells.
+        let opens = by_name
+            || !is_indexed(query)
+            || !sees_all(principal)
+            || (!page.records.is_empty() && self.one_may_be_gone(kind, vault)?);
         let mut found = Vec::new();
         for record in &page.records {
-            found.extend(self.judged(principal, query, record, vault, one_may_be_gone)?);
+            found.extend(if opens {
+                self.judged(principal, query, record, vault)?
+            } else {
+                Some(unopened(record))
+            });
         }
         let next = page.next.map(|cursor| Stage::Of(kind, Some(cursor)));
         Ok((found, next.or(after_this)))
     }
 
-    /// What is found by a record that bears the query's tags. No seal protects
-    /// the look-up columns, so one that is asked for by label or id is opened: who
-    /// edits the file must not make a program use another key than it named. So is each
-    /// where one may have been deleted by its date.
+    /// Whether an object of this kind may have been deleted by its date.
+    fn one_may_be_gone(&self, kind: Kind, vault: Option<&Vault>) -> Result<bool> {
+        let dated = Dated::Deletion.tag(kind, vault)?;
+        Ok(!self.store.find(kind, &[dated], None, 1)?.records.is_empty())
+    }
+
+    /// What is found by a record that bears the query's tags, once it is opened.
     fn judged(
         &self,
         principal: Principal,
         query: &Query,
         record: &Record,
         vault: Option<&Vault>,
-        one_may_be_gone: bool,
     ) -> Result<Option<Found>> {
-        let unopened = || Found {
-            unique_id: record.id.as_str().to_owned(),
-            is_private: record.kind == PRIVATE,
-            opened: None,
-        };
-        let is_indexed = query.needs_only(INDEXED.iter().map(|(attribute, _)| *attribute));
-        let names = [AttributeType::Label, AttributeType::Id];
-        // A named user sees what policies show, and only the object tells.
-        let sees_all = !matches!(principal, Principal::Named(_));
-        if is_indexed
-            && sees_all
-            && !one_may_be_gone
-            && names.iter().all(|name| query.wanted(*name).is_none())
-        {
-            return Ok(Some(unopened()));
-        }
+        let is_indexed = is_indexed(query);
         let known = self.registry.lock().get(record.kind, &record.id);
         let known = known.filter(|live| {
             live.version == record.version && (live.is_complete() || vault.is_none())
         });
         let Ok(live) = known.map_or_else(|| open(record, vault).map(Arc::new), Ok) else {
-            return Ok((is_indexed && sees_all).then(unopened));
+            return Ok((is_indexed && sees_all(principal)).then(|| unopened(record)));
         };
         if self.is_gone(&live) || !self.may_see(principal, live.object())? {
             return Ok(None);
@@ -254,4 +261,23 @@ impl Token {
                 || (self.authorize(principal, Action::ReadValue, resource).is_ok()
                     && self.require_state(Action::ReadValue, live.object()).is_ok()))
     }
+}
+
+/// What is found of a record that nobody needs to open.
+fn unopened(record: &Record) -> Found {
+    Found {
+        unique_id: record.id.as_str().to_owned(),
+        is_private: record.kind == PRIVATE,
+        opened: None,
+    }
+}
+
+/// Whether no policy hides an object from somebody.
+const fn sees_all(principal: Principal) -> bool {
+    !matches!(principal, Principal::Named(_))
+}
+
+/// Whether the look-up columns say all that is asked for.
+fn is_indexed(query: &Query) -> bool {
+    query.needs_only(INDEXED.iter().map(|(attribute, _)| *attribute))
 }

@@ -4,6 +4,7 @@
 use super::wrapped::{Reads, WrappedPlace};
 use super::*;
 use crate::token::objects;
+use crate::token::record::{PRIVATE, PUBLIC};
 
 /// A token with keys of the labels "0", "1" and so on, and ids alike.
 fn filled(count: usize) -> World {
@@ -92,4 +93,52 @@ fn the_one_key_that_is_found_is_not_opened_again() {
     assert!(!live.is_current());
     let all = find_all(&token, query(&[(AttributeType::Sign, TRUE)])).unwrap();
     assert!(all.len() == 3 && all.iter().all(|found| found.opened.is_none()));
+}
+
+#[test]
+fn a_search_by_label_is_one_look_while_nothing_is_public() {
+    let world = filled(3);
+    let place = WrappedPlace::new(&world);
+    let token = place.open(&world, settings());
+    token.login(UserType::User, &pin(USER_PIN)).unwrap();
+    let looks = |label: &[u8], count| {
+        place.store.reads();
+        assert_eq!(find_all(&token, query(&[(AttributeType::Label, label)])).unwrap().len(), count);
+        place.store.reads().looks
+    };
+    assert_eq!(looks(b"1", 1), 1);
+    let there = world.open_for_user();
+    let public = insert(&there, key("public", false, &[]));
+    // Found by whoever knew that there is none, and looked for ever after.
+    assert!(looks(b"public", 1) > 1);
+    there.remove(Principal::Owner, &public).unwrap().unwrap();
+    assert!(looks(b"public", 0) > 1);
+    assert_eq!(looks(b"1", 1), 2);
+    token.logout().unwrap();
+    token.login(UserType::User, &pin(USER_PIN)).unwrap();
+    assert_eq!(looks(b"1", 1), 1);
+}
+
+#[test]
+fn a_public_object_is_found_that_was_made_amid_the_look_for_one() {
+    let world = filled(1);
+    let place = WrappedPlace::new(&world);
+    let token = Arc::new(place.open(&world, settings()));
+    // The first login looks for dates, too.
+    token.login(UserType::User, &pin(USER_PIN)).unwrap();
+    token.logout().unwrap();
+    let there = world.open_for_user();
+    let (count, counted) = std::sync::mpsc::channel();
+    let here = Arc::downgrade(&token);
+    place.store.after_find(PUBLIC, move || {
+        insert(&there, key("public", false, &[]));
+        // Another thread notices it before the look has its answer.
+        here.upgrade().unwrap().refresh().unwrap();
+        count.send(()).unwrap();
+    });
+    token.login(UserType::User, &pin(USER_PIN)).unwrap();
+    assert_eq!(counted.try_iter().count(), 1, "looked once, before it was made");
+    place.store.after_find(PRIVATE, || {});
+    let found = find_all(&token, query(&[(AttributeType::Label, b"public")])).unwrap();
+    assert_eq!(found.len(), 1);
 }
