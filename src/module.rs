@@ -48,13 +48,6 @@ use slots::Slot;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// How often another empty slot is looked for when the one found is taken.
-const SLOT_TRIES: usize = 100;
-
-fn no_empty_slot() -> Error {
-    Error::FunctionFailed("no slot stays empty for long enough to make a token".into())
-}
-
 /// The tokens, sessions and objects of one application.
 pub struct Module {
     place: Arc<dyn Place>,
@@ -135,32 +128,29 @@ impl Module {
     /// # Errors
     /// Why the token could not be made.
     pub fn ensure_token(&self, label: &str, so_pin: &Pin, user_pin: &Pin) -> Result<()> {
-        // Once more whenever another process has changed the slots meanwhile.
-        for _ in 0..SLOT_TRIES {
-            let mut empty = None;
-            let mut unread = Ok(());
-            for slot in self.slot_list()? {
-                match self.token_info(slot).map(|info| info.token) {
-                    Ok(None) => empty = Some(slot),
-                    Ok(Some(info)) if info.label == label && info.user.initialized => {
-                        return Ok(());
-                    }
-                    Ok(Some(info)) if info.label == label => {
-                        return self.add_user_pin(slot, so_pin, user_pin);
-                    }
-                    Ok(_) | Err(Error::SlotIdInvalid(_) | Error::TokenNotPresent(_)) => {}
-                    Err(error) => unread = unread.and(Err(error)),
+        // Looked for again each time: another process may have taken the slot for it.
+        let made = self.in_empty_slot(|empty| match self.labelled(label)? {
+            Some((_, true)) => Ok(()),
+            Some((slot, false)) => self.add_user_pin(slot, so_pin, user_pin),
+            None => self.create_token(empty, label, so_pin, Some(user_pin)),
+        });
+        made.map(|_| ())
+    }
+
+    /// The slot of the token with this label, and whether its user has a PIN.
+    fn labelled(&self, label: &str) -> Result<Option<(SlotId, bool)>> {
+        let mut unread = Ok(());
+        for slot in self.slot_list()? {
+            match self.token_info(slot).map(|info| info.token) {
+                Ok(Some(info)) if info.label == label => {
+                    return Ok(Some((slot, info.user.initialized)));
                 }
-            }
-            // One that cannot be read may be the one: no second of its label.
-            unread?;
-            let Some(empty) = empty else { continue };
-            match self.create_token(empty, label, so_pin, Some(user_pin)) {
-                Err(Error::SlotIdInvalid(_)) => {}
-                other => return other,
+                Ok(_) | Err(Error::SlotIdInvalid(_) | Error::TokenNotPresent(_)) => {}
+                Err(error) => unread = unread.and(Err(error)),
             }
         }
-        Err(no_empty_slot())
+        // One that cannot be read may be the one: no second of its label.
+        unread.map(|()| None)
     }
 
     fn add_user_pin(&self, slot: SlotId, so_pin: &Pin, user_pin: &Pin) -> Result<()> {

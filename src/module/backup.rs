@@ -1,7 +1,7 @@
 //! Backups of tokens, and tokens from backups: what the administration program and
 //! the daemon offer beside the standard's functions.
 
-use super::{Module, SLOT_TRIES, no_empty_slot};
+use super::Module;
 use crate::backup::{self, Backup, Choice, Locked, Opener, Progress, PublicKey, Seal};
 use crate::error::{Error, Result};
 use crate::secret::Pin;
@@ -115,21 +115,7 @@ impl Module {
         let new = NewToken { label, so_pin, user_pin: Some(user_pin) };
         let mut draft = Draft::new(new, &self.surroundings, self.settings)?;
         backup::fill(&mut draft.objects, backup, progress)?;
-        for _ in 0..SLOT_TRIES {
-            for slot in self.slot_list()? {
-                let slot = self.slot(slot)?;
-                let mut state = slot.state.lock();
-                // Of one that cannot be read the directory is there all the same.
-                if !matches!(self.token(&slot, &mut state), Ok(None)) {
-                    continue;
-                }
-                match self.place_token(&slot, &mut state, &draft) {
-                    // Another process has taken the slot meanwhile.
-                    Err(Error::SlotIdInvalid(_)) => {}
-                    placed => return placed.map(|()| (slot.id, draft.objects.len() as u64)),
-                }
-            }
-        }
-        Err(no_empty_slot())
+        let (slot, ()) = self.in_empty_slot(|slot| self.put_token(slot, &draft))?;
+        Ok((slot, draft.objects.len() as u64))
     }
 }

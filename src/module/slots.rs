@@ -12,6 +12,9 @@ use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// How often another empty slot is looked for when the one found is taken.
+const SLOT_TRIES: usize = 100;
+
 /// A place for a token, and what this application has open there.
 pub(super) struct Slot {
     pub id: SlotId,
@@ -178,6 +181,31 @@ impl Module {
         }
     }
 
+    /// Makes a token by `make`, which is given an empty slot, and the next one when another
+    /// process has taken that meanwhile; the slot, and what `make` gave.
+    ///
+    /// # Errors
+    /// Those of `make`, but for [`Error::SlotIdInvalid`]; [`Error::FunctionFailed`] when
+    /// others take every slot; the place could not be read.
+    pub fn in_empty_slot<T>(
+        &self,
+        mut make: impl FnMut(SlotId) -> Result<T>,
+    ) -> Result<(SlotId, T)> {
+        for _ in 0..SLOT_TRIES {
+            for slot in self.slot_list()? {
+                // Of a token that cannot be read the directory is there all the same.
+                if self.token_info(slot).is_ok_and(|info| info.token.is_none()) {
+                    match make(slot) {
+                        Err(Error::SlotIdInvalid(_)) => {}
+                        made => return made.map(|made| (slot, made)),
+                    }
+                }
+            }
+        }
+        let reason = "no slot stays empty for long enough to make a token";
+        Err(Error::FunctionFailed(reason.into()))
+    }
+
     /// Makes a token in an empty slot, with the user's PIN if one is given. Unlike
     /// [`Module::init_token`] it never empties a token that is there.
     ///
@@ -206,12 +234,26 @@ impl Module {
         new: NewToken<'_>,
         objects: &mut dyn Iterator<Item = Result<Object>>,
     ) -> Result<()> {
+        self.with_empty(slot, |slot, state| self.make_token(slot, state, new, objects))
+    }
+
+    /// Runs `make` on a slot that is empty.
+    fn with_empty(
+        &self,
+        slot: SlotId,
+        make: impl FnOnce(&Slot, &mut SlotState) -> Result<()>,
+    ) -> Result<()> {
         let slot = self.slot(slot)?;
         let mut state = slot.state.lock();
         if self.token(&slot, &mut state)?.is_some() {
             return Err(Error::SlotIdInvalid(slot.id));
         }
-        self.make_token(&slot, &mut state, new, objects)
+        make(&slot, &mut state)
+    }
+
+    /// Puts a token that was drafted into an empty slot.
+    pub(super) fn put_token(&self, slot: SlotId, draft: &Draft) -> Result<()> {
+        self.with_empty(slot, |slot, state| self.place_token(slot, state, draft))
     }
 
     fn make_token(
@@ -228,13 +270,7 @@ impl Module {
         self.place_token(slot, state, &draft)
     }
 
-    /// Puts a token that was drafted into an empty slot.
-    pub(super) fn place_token(
-        &self,
-        slot: &Slot,
-        state: &mut SlotState,
-        draft: &Draft,
-    ) -> Result<()> {
+    fn place_token(&self, slot: &Slot, state: &mut SlotState, draft: &Draft) -> Result<()> {
         state.token = Some(Arc::new(draft.create(&*self.place, slot.id)?));
         // Whoever made the token does not need to be told of it.
         self.announced.lock().insert(slot.id);

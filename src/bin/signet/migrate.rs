@@ -3,7 +3,7 @@
 use crate::Failure;
 use crate::context::{Context, to_hex};
 use crate::pins::{self, PinFile};
-use crate::token::{check_new_label, check_pin_lengths, in_free_slot};
+use crate::token::{check_new_label, check_pin_lengths};
 use signet_pkcs11::error::Error;
 use signet_pkcs11::log::Escaped;
 use signet_pkcs11::migrate::softhsm2::{self, Found, Left, Name, SourceToken, Taken};
@@ -165,7 +165,7 @@ fn take(context: &Context, source: &SourceToken, wish: &Wish) -> Result<LeftBehi
         let so_pin = pins::new_security_officer(wish.so_pin_file.as_ref(), label)?;
         check_pin_lengths([Some(&so_pin), pin.as_ref()])?;
         let new = NewToken { label, so_pin: &so_pin, user_pin: pin.as_ref() };
-        let slot = in_free_slot(context, |slot| {
+        let (slot, ()) = context.module.in_empty_slot(|slot| {
             report = Report::default();
             let mut objects = report.objects(source.objects(key.as_ref(), &contribute)?);
             context.module.create_token_holding(slot, new, &mut objects)

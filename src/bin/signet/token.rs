@@ -6,7 +6,6 @@ use crate::context::{Context, TokenName, Tokens};
 use crate::maintenance;
 use crate::pins::{self, PinFile};
 use signet_pkcs11::clock::Timestamp;
-use signet_pkcs11::error::Error;
 use signet_pkcs11::log::Escaped;
 use signet_pkcs11::secret::Pin;
 use signet_pkcs11::store::Progress;
@@ -130,9 +129,9 @@ fn init(
     let so_pin = pins::new_security_officer(so_pin_file, label)?;
     let pin = pins::new_user(pin, label)?;
     check_pin_lengths([Some(&so_pin), Some(&pin)])?;
-    let slot = in_free_slot(context, |slot| {
-        context.module.create_token(slot, label, &so_pin, Some(&pin))
-    })?;
+    let (slot, ()) = context
+        .module
+        .in_empty_slot(|slot| context.module.create_token(slot, label, &so_pin, Some(&pin)))?;
     say!("Token \"{}\" made in slot {slot}.", Escaped(label));
     Ok(())
 }
@@ -161,25 +160,6 @@ pub fn check_pin_lengths(pins: [Option<&Pin>; 2]) -> Result<(), Failure> {
     Err(format!("a PIN has {} to {} bytes", Pin::MIN_LEN, Pin::MAX_LEN).into())
 }
 
-/// Makes a token in the first slot that is free, the next one when another process has
-/// taken that meanwhile; the slot.
-pub fn in_free_slot(
-    context: &Context,
-    mut make: impl FnMut(SlotId) -> Result<(), Error>,
-) -> Result<SlotId, Failure> {
-    loop {
-        let empty = context.module.slot_list()?.into_iter().find(|slot| is_empty(context, *slot));
-        let empty = empty.ok_or("no slot is free")?;
-        match make(empty) {
-            Err(Error::SlotIdInvalid(_)) => {}
-            other => {
-                other?;
-                return Ok(empty);
-            }
-        }
-    }
-}
-
 fn accept(name: &TokenName) -> Result<(), Failure> {
     let (context, counter) = Context::unguarded()?;
     let slot = name.slot(&context)?;
@@ -197,10 +177,6 @@ fn accept(name: &TokenName) -> Result<(), Failure> {
         _ => say!("\"{label}\" is not behind the counter: nothing had to be accepted."),
     }
     Ok(())
-}
-
-fn is_empty(context: &Context, slot: SlotId) -> bool {
-    context.module.token_info(slot).is_ok_and(|info| info.token.is_none())
 }
 
 fn list(context: &Context) -> Result<(), Failure> {
