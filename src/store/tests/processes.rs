@@ -34,6 +34,13 @@ impl Player {
         Self::start_program(&std::env::current_exe().unwrap(), role, place, number, None)
     }
 
+    /// One that has said `word` first.
+    fn at_word(word: &str, role: &str, place: &Path, number: usize) -> Self {
+        let mut player = Self::start(role, place, number);
+        assert_eq!(player.hear().as_deref(), Some(word));
+        player
+    }
+
     pub(super) fn start_program(
         program: &Path,
         role: &str,
@@ -248,8 +255,7 @@ fn a_writer_killed_between_its_commit_and_the_page_harms_nobody() {
         let here = place(directory.path());
         let store = here.create(0, vec![put("ours", 0, b"", &[])]).unwrap();
         let before = store.generation();
-        let mut player = Player::start("stop amid a commit", directory.path(), committed);
-        assert_eq!(player.hear().as_deref(), Some("stopped"));
+        let player = Player::at_word("stopped", "stop amid a commit", directory.path(), committed);
         let look = || {
             // Nobody takes what he knows for the present.
             assert!(!store.generation().is_settled());
@@ -278,8 +284,7 @@ fn a_writer_killed_between_its_commit_and_the_page_harms_nobody() {
 fn a_stopped_writer_is_waited_for_and_then_named() {
     let directory = directory();
     place(directory.path()).create(0, vec![put("ours", 0, b"", &[])]).unwrap();
-    let mut player = Player::start("stop amid a commit", directory.path(), 0);
-    assert_eq!(player.hear().as_deref(), Some("stopped"));
+    let player = Player::at_word("stopped", "stop amid a commit", directory.path(), 0);
     player.signal(Signal::SIGSTOP);
     let hasty = place(directory.path()).with_busy_timeout(Duration::from_millis(40));
     let store = hasty.open(0).unwrap();
@@ -312,8 +317,7 @@ fn a_stopped_writer_is_waited_for_and_then_named() {
 fn a_token_with_a_stopped_writer_is_removed_whole_or_not_at_all() {
     let directory = directory();
     place(directory.path()).create(0, vec![put("ours", 0, b"", &[])]).unwrap();
-    let mut player = Player::start("stop amid a commit", directory.path(), 0);
-    assert_eq!(player.hear().as_deref(), Some("stopped"));
+    let player = Player::at_word("stopped", "stop amid a commit", directory.path(), 0);
     player.signal(Signal::SIGSTOP);
     let hasty = place(directory.path()).with_busy_timeout(Duration::from_millis(40));
     let refuses = |what: &Path| match hasty.remove(0) {
@@ -346,8 +350,7 @@ extern "C" fn do_nothing(_: nix::libc::c_int) {}
 fn a_stopped_writer_is_named_to_who_is_interrupted_all_the_time() {
     let directory = directory();
     place(directory.path()).create(0, vec![]).unwrap();
-    let mut player = Player::start("stop amid a commit", directory.path(), 0);
-    assert_eq!(player.hear().as_deref(), Some("stopped"));
+    let player = Player::at_word("stopped", "stop amid a commit", directory.path(), 0);
     player.signal(Signal::SIGSTOP);
     let hasty = place(directory.path()).with_busy_timeout(Duration::from_millis(40));
     let store = hasty.open(0).unwrap();
@@ -371,8 +374,7 @@ fn a_stopped_writer_is_named_to_who_is_interrupted_all_the_time() {
 fn a_child_that_lives_on_keeps_no_lock_of_a_killed_parent() {
     let directory = directory();
     place(directory.path()).create(0, vec![]).unwrap();
-    let mut player = Player::start("fork and stop amid a commit", directory.path(), 0);
-    assert_eq!(player.hear().as_deref(), Some("stopped"));
+    let mut player = Player::at_word("stopped", "fork and stop amid a commit", directory.path(), 0);
     // The child waits for the end of the same input, which comes later.
     player.signal(Signal::SIGKILL);
     let place = place(directory.path()).with_busy_timeout(Duration::from_secs(10));
@@ -385,9 +387,7 @@ fn a_child_that_lives_on_keeps_no_lock_of_a_killed_parent() {
 fn a_killed_holder_s_reservation_becomes_a_failure() {
     let directory = directory();
     let store = place(directory.path()).create(0, vec![]).unwrap();
-    let [mut one, mut two] = [0, 1].map(|n| Player::start("reserve", directory.path(), n));
-    assert_eq!(one.hear().as_deref(), Some("reserved"));
-    assert_eq!(two.hear().as_deref(), Some("reserved"));
+    let [one, two] = [0, 1].map(|n| Player::at_word("reserved", "reserve", directory.path(), n));
     assert_eq!(failures(&*store, "user"), 0, "they are still at it");
     std::thread::scope(|scope| {
         // With a limit of two, the two open ones must be settled first.
@@ -407,8 +407,7 @@ fn a_killed_holder_s_reservation_becomes_a_failure() {
 fn a_stopped_holder_s_reservation_is_waited_for_and_then_named() {
     let directory = directory();
     place(directory.path()).create(0, vec![]).unwrap();
-    let mut player = Player::start("reserve", directory.path(), 0);
-    assert_eq!(player.hear().as_deref(), Some("reserved"));
+    let player = Player::at_word("reserved", "reserve", directory.path(), 0);
     player.signal(Signal::SIGSTOP);
     let hasty = place(directory.path()).with_busy_timeout(Duration::from_millis(40));
     let store = hasty.open(0).unwrap();
@@ -469,8 +468,7 @@ fn sixty_four_processes_start_together() {
 fn presence_ends_with_its_process() {
     let directory = directory();
     let store = place(directory.path()).create(0, vec![]).unwrap();
-    let mut player = Player::start("be present", directory.path(), 0);
-    assert_eq!(player.hear().as_deref(), Some("present"));
+    let player = Player::at_word("present", "be present", directory.path(), 0);
     assert!(store.alone().unwrap().is_none());
     player.kill();
     assert!(store.alone().unwrap().is_some());
@@ -510,13 +508,11 @@ fn a_child_forked_amid_a_commit_is_refused_instead_of_hanging() {
 fn a_fork_does_not_wait_for_who_opens_a_token_with_a_stopped_writer() {
     let directory = directory();
     place(directory.path()).create(0, vec![]).unwrap();
-    let mut stopped = Player::start("stop amid a commit", directory.path(), 0);
-    assert_eq!(stopped.hear().as_deref(), Some("stopped"));
+    let stopped = Player::at_word("stopped", "stop amid a commit", directory.path(), 0);
     stopped.signal(Signal::SIGSTOP);
     // Only who must make it anew waits for the writer to open a token.
     std::fs::remove_file(directory.path().join("slot-0").join("generation")).unwrap();
-    let mut opening = Player::start("fork while it waits", directory.path(), 0);
-    assert_eq!(opening.hear().as_deref(), Some("forked"));
+    let opening = Player::at_word("forked", "fork while it waits", directory.path(), 0);
     stopped.kill();
     opening.ends_well();
 }
