@@ -220,6 +220,7 @@ pub const OPERATIONS: &[Operation] = &[
     program("signet_token_init", Scene::Nothing, &["token", "init", "--label", LABEL])
         .and_the_officer(),
     program("signet_token_init_second", Scene::Killed, &["token", "init", "--label", "second"]),
+    program("signet_token_init_guarded", Scene::Guarded, &["token", "init", "--label", "second"]),
     program(
         "signet_key_generate",
         Scene::Token,
