@@ -7,6 +7,7 @@ use crate::pins::PinFile;
 use signet_pkcs11::clock::Timestamp;
 use signet_pkcs11::log::Escaped;
 use signet_pkcs11::token::{Finding, Quarantined, Report};
+use std::fmt;
 use std::path::PathBuf;
 
 /// Who asks.
@@ -37,7 +38,19 @@ impl Who {
     }
 }
 
-/// The whole report; a failure if anything is wrong. `quarantine`: sets aside what is
+/// What a check has found is wrong; any other failure kept it from finding out.
+#[derive(Debug)]
+pub struct Wrong(String);
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Wrong {}
+
+/// The whole report; [`Wrong`] if anything is. `quarantine`: sets aside what is
 /// damaged, and fails only if something is wrong then.
 pub fn check(context: &Context, label: &str, who: &Who, quarantine: bool) -> Result<(), Failure> {
     let login = who.log_in(context, label, quarantine)?;
@@ -119,5 +132,5 @@ fn conclude(report: &Report, label: &str) -> Result<(), Failure> {
     }
     let count = report.findings.len() + report.flaws.len();
     let things = if count == 1 { "1 thing is" } else { &format!("{count} things are") };
-    Err(format!("{things} wrong with \"{}\"", Escaped(label)).into())
+    Err(Wrong(format!("{things} wrong with \"{}\"", Escaped(label))).into())
 }

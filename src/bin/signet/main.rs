@@ -96,9 +96,13 @@ type Failure = Box<dyn std::error::Error>;
 /// The exit status of what was done, but not for everything that it was asked for.
 const INCOMPLETE: u8 = 3;
 
+/// The exit status of a check that could not be made, which has found nothing.
+const UNCHECKED: u8 = 4;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let _pages = PageGuard::new();
+    let checks = matches!(arguments.command, Command::Token(token::Command::Check { .. }));
     let done = match arguments.command {
         Command::Token(command) => token::run(command),
         Command::Key(command) => key::run(command),
@@ -115,7 +119,13 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("signet: {failure}");
-            if failure.is::<migrate::LeftBehind>() { INCOMPLETE.into() } else { ExitCode::FAILURE }
+            if failure.is::<migrate::LeftBehind>() {
+                INCOMPLETE.into()
+            } else if checks && !failure.is::<check::Wrong>() {
+                UNCHECKED.into()
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }

@@ -34,8 +34,8 @@ pub enum Command {
     /// List the tokens
     List,
     /// Compare everything in a token with what was written
-    #[command(after_help = "Exit status: 0 nothing is wrong; 1 something is, or the check could \
-                            not be made; 2 the command line was wrong.")]
+    #[command(after_help = "Exit status: 0 nothing is wrong; 1 something is; 2 the command line \
+                            was wrong; 4 the check could not be made.")]
     Check {
         /// The token's label
         label: String,
