@@ -151,7 +151,7 @@ impl Method {
             let [memory_kib, iterations, lanes] =
                 [memory_kib, iterations, lanes].map(u32::from_be_bytes);
             let parameters = PinParameters { memory_kib, iterations, lanes };
-            if !is_bearable(parameters) {
+            if !parameters.is_within(PARAMETERS_MAX, WORK_MAX_KIB.into()) {
                 return Some(Err(format!(
                     "it asks for {memory_kib} KiB, {iterations} passes and {lanes} lanes of \
                      Argon2id, as no backup does"
@@ -165,18 +165,6 @@ impl Method {
         };
         Some(Ok((method, *mac)))
     }
-}
-
-/// Whether a backup can have been made at this cost.
-fn is_bearable(parameters: PinParameters) -> bool {
-    let PinParameters { memory_kib, iterations, lanes } = parameters;
-    let most = PARAMETERS_MAX;
-    let work = u64::from(memory_kib) * u64::from(iterations);
-    // Argon2id wants 8 KiB for each lane (RFC 9106 §3.1).
-    (1..=most.lanes).contains(&lanes)
-        && (8 * lanes..=most.memory_kib).contains(&memory_kib)
-        && (1..=most.iterations).contains(&iterations)
-        && work <= u64::from(WORK_MAX_KIB)
 }
 
 fn beginning(version: u8, method: u8) -> Vec<u8> {

@@ -398,7 +398,7 @@ fn settings_without_the_expected_effect_are_noted() {
 }
 
 #[test]
-fn argon2_may_cost_more_but_not_less_than_the_floor() {
+fn argon2_may_cost_more_within_reason_but_not_less_than_the_floor() {
     let cost = |memory: u32, passes: u32| {
         Machine::new()
             .var("SIGNET_PIN_ARGON2_MEMORY_KIB", memory.to_string())
@@ -411,6 +411,15 @@ fn argon2_may_cost_more_but_not_less_than_the_floor() {
             assert!(cost(memory, passes - 1).load().is_err(), "{memory} {passes}");
         }
         assert!(cost(memory - 1, passes).load().is_err(), "{memory} {passes}");
+    }
+    assert!(cost(4_194_304, 4).load().is_ok());
+    assert!(cost(167_772, 100).load().is_ok());
+    for (memory, passes) in [(4_194_304, 5), (167_773, 100)] {
+        let why = cost(memory, passes).refusal();
+        assert!(
+            why.contains(&format!("{memory} KiB x {passes} passes is more work than")),
+            "{why}"
+        );
     }
     let why = Machine::conf("pin.argon2_memory_kib = 7168").refusal();
     assert!(why.starts_with("/conf:1: pin.argon2_memory_kib: 7168 KiB x 2 passes is weaker"));

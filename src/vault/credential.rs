@@ -137,9 +137,14 @@ impl PinLock {
 }
 
 impl Credential {
-    /// A stored credential; `None` when it is none that this version can read.
+    /// A stored credential; `None` when it is none that this version can read, or asks for
+    /// work that is never set.
     #[must_use]
     pub fn decode(body: &[u8]) -> Option<Self> {
+        Self::decode_format(body).filter(|credential| credential.parameters().is_bearable())
+    }
+
+    fn decode_format(body: &[u8]) -> Option<Self> {
         let mut decoder = Decoder::new(body);
         decoder.array().ok()?;
         // Format 1 has no number; it begins with its parameters.

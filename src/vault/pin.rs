@@ -32,16 +32,48 @@ impl PinParameters {
     pub const FLOORS: [(u32, u32); 5] =
         [(47_104, 1), (19_456, 2), (12_288, 3), (9_216, 4), (7_168, 5)];
 
-    /// The most that can be set, beyond which a login takes minutes, and that a
-    /// stored record may ask for, so that an edited file exhausts neither the host's
-    /// memory nor anybody's patience.
+    /// The most that can be set, each by itself; see [`PinParameters::WORK_MAX_KIB`].
     pub const MAX: Self = Self { memory_kib: 4 * 1024 * 1024, iterations: 100, lanes: 64 };
 
-    /// The same, if it reaches one of the floors.
+    /// The most that memory times passes can be, in KiB: some tens of seconds of work.
+    pub const WORK_MAX_KIB: u64 = 16 * 1024 * 1024;
+
+    /// Whether it can be set at all. A stored record that asks for anything else was
+    /// edited, and must exhaust neither the host's memory nor anybody's patience.
+    #[must_use]
+    pub fn is_bearable(self) -> bool {
+        self.is_within(Self::MAX, Self::WORK_MAX_KIB)
+    }
+
+    /// Whether Argon2id can be computed at this cost, and none of it is more than in
+    /// `most`, nor memory times passes more than `work_kib`.
+    #[must_use]
+    pub fn is_within(self, most: Self, work_kib: u64) -> bool {
+        let Self { memory_kib, iterations, lanes } = self;
+        // Argon2id wants 8 KiB for each lane (RFC 9106 §3.1).
+        (1..=most.lanes).contains(&lanes)
+            && (8 * lanes..=most.memory_kib).contains(&memory_kib)
+            && (1..=most.iterations).contains(&iterations)
+            && self.work() <= work_kib
+    }
+
+    fn work(self) -> u64 {
+        u64::from(self.memory_kib) * u64::from(self.iterations)
+    }
+
+    /// The same, if it reaches one of the floors and is not too much work.
     ///
     /// # Errors
-    /// Why it is too weak, for whoever set it.
+    /// Why it is too weak or too much, for whoever set it.
     pub fn checked(self) -> Result<Self, String> {
+        if self.work() > Self::WORK_MAX_KIB {
+            return Err(format!(
+                "{} KiB x {} passes is more work than {} KiB in one pass",
+                self.memory_kib,
+                self.iterations,
+                Self::WORK_MAX_KIB
+            ));
+        }
         let reached = Self::FLOORS
             .iter()
             .any(|&(memory, passes)| self.memory_kib >= memory && self.iterations >= passes);
@@ -61,17 +93,13 @@ impl PinParameters {
     /// work is memory times passes.
     #[must_use]
     pub fn raised_to(self, configured: Self) -> Option<Self> {
-        let work = |cost: Self| u64::from(cost.memory_kib) * u64::from(cost.iterations);
-        (work(configured) > work(self)).then_some(configured)
+        (configured.work() > self.work()).then_some(configured)
     }
 
     fn argon2(self) -> Result<Argon2<'static>> {
         let refused = |why: String| Error::FunctionFailed(format!("Argon2id: {why}"));
-        if self.memory_kib > Self::MAX.memory_kib
-            || self.iterations > Self::MAX.iterations
-            || self.lanes > Self::MAX.lanes
-        {
-            return Err(refused(format!("{self:?} is too much work")));
+        if !self.is_bearable() {
+            return Err(refused(format!("{self:?} is a cost that is never set")));
         }
         let parameters = Params::new(self.memory_kib, self.iterations, self.lanes, Some(KEY_LEN))
             .map_err(|error| refused(error.to_string()))?;
@@ -149,6 +177,8 @@ mod tests {
             PinParameters { iterations: u32::MAX, ..CHEAP },
             PinParameters { lanes: u32::MAX, ..CHEAP },
             PinParameters { memory_kib: 0, ..CHEAP },
+            PinParameters { memory_kib: 4 << 20, iterations: 5, lanes: 1 },
+            PinParameters { memory_kib: 167_773, iterations: 100, lanes: 1 },
         ] {
             let error = wrapping_key(&Pin::copied(b"1234"), &[0; SALT_LEN], parameters).err();
             assert!(matches!(error, Some(Error::FunctionFailed(_))), "{parameters:?}");

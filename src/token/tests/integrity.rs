@@ -516,3 +516,25 @@ fn several_damaged_records_of_one_name_are_all_kept() {
         assert_eq!(victim.findings(), []);
     });
 }
+
+#[test]
+fn a_credential_that_asks_for_endless_work_is_damaged() {
+    each_place(|world| {
+        let victim = Victim::new(world);
+        let record = victim.record(CREDENTIAL, "user");
+        let PinParameters { memory_kib: 8, iterations: 1, lanes: 1 } = settings().pin_parameters
+        else {
+            panic!("encoded otherwise")
+        };
+        let at = record.body.windows(4).position(|bytes| bytes == [0x83, 8, 1, 1]).unwrap();
+        // 4 GiB and 100 passes, each as much as can be set.
+        let asked = [0x83, 0x1a, 0, 0x40, 0, 0, 0x18, 100, 1];
+        let body = [&record.body[..at], &asked, &record.body[at + 4..]].concat();
+        victim.replace(&record, &body);
+        let token = world.open();
+        let damaged = Err(Error::RecordDamaged("user".into()));
+        assert_eq!(token.login(UserType::User, &pin(USER_PIN)), damaged);
+        let user = token.info().unwrap().user;
+        assert_eq!((user.failures, user.cost), (0, None));
+    });
+}
