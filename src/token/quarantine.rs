@@ -84,6 +84,7 @@ impl Token {
         findings: &[Finding],
     ) -> Result<Vec<Change>> {
         let (mut gone, mut made, mut changes) = (HashSet::new(), Vec::new(), Vec::new());
+        let mut names = HashSet::new();
         for finding in findings {
             let (kind, id) = (finding.kind, record_id(&finding.id)?);
             if matches!(kind, SET | MANIFEST) || self.stays(kind, &finding.id) {
@@ -103,7 +104,7 @@ impl Token {
                     changes.push(put)
                 };
             } else {
-                made.push(self.kept(reader, &made, &record, &finding.damage)?);
+                made.push(self.kept(reader, &mut names, &record, &finding.damage)?);
                 changes.push(Change::Remove { kind, id: id.clone(), expected: record.version });
                 gone.insert((kind, id));
             }
@@ -121,11 +122,12 @@ impl Token {
         kind == HEADER || (kind == CREDENTIAL && own.is_some_and(|own| own.as_str() == id))
     }
 
-    /// The change that keeps a damaged record under a name that is free.
+    /// The change that keeps a damaged record under a name that is free; `names` are those
+    /// given away in the same commit.
     fn kept(
         &self,
         reader: &dyn Reader,
-        made: &[Change],
+        names: &mut HashSet<RecordId>,
         record: &Record,
         damage: &Damage,
     ) -> Result<Change> {
@@ -138,19 +140,14 @@ impl Token {
             when: since.map_or(0, |since| since.as_secs()),
             body: record.body.clone().into(),
         };
-        let is_taken = |id: &RecordId| {
-            let now = made
-                .iter()
-                .any(|change| matches!(change, Change::Put { id: other, .. } if other == id));
-            Ok::<_, Error>(now || reader.get(QUARANTINED, id)?.is_some())
-        };
         let name: String = record.id.as_str().chars().take(RecordId::MAX_LEN - 8).collect();
         let mut id = record_id(&name)?;
         let mut number: u32 = 1;
-        while is_taken(&id)? {
+        while names.contains(&id) || reader.get(QUARANTINED, &id)?.is_some() {
             number += 1;
             id = record_id(&format!("{name}.{number}"))?;
         }
+        names.insert(id.clone());
         let (kind, body) = (QUARANTINED, to_vec(&body)?);
         Ok(Change::Put { kind, id, expected: 0, body, tags: Vec::new() })
     }
