@@ -107,7 +107,7 @@ impl Token {
     /// [`Error::ValidationFailed`] for what is no name of an alias, or no key's id,
     /// [`Refusal::AliasReserved`]; [`Refusal::NoSuchKey`], [`Refusal::State`],
     /// [`Error::UserNotLoggedIn`]; [`Refusal::AliasExists`]; [`Error::LimitExceeded`] for
-    /// more than [`ALIASES_MAX`] of one key; or why it could not be stored.
+    /// more than 50 of one key; or why it could not be stored.
     pub fn create_alias(&self, principal: Principal, name: &str, key: &str) -> Result<()> {
         require_name(name)?;
         require_no_alias(key)?;

@@ -236,7 +236,7 @@ impl Token {
     ) -> Result<R> {
         let access = self.access.load();
         match (principal, &access.named) {
-            (Principal::Owner, _) => work(&Caller::root(self.home().account.as_str())),
+            (Principal::Owner, _) => work(&root(self.home())),
             (Principal::Named(_), Some(named)) if access.principal == principal => {
                 work(&named.caller)
             }
@@ -254,6 +254,11 @@ impl Token {
         let now = if has_dates { self.surroundings.clock.now() } else { UNIX_EPOCH };
         policy::require_state(action, object, now)
     }
+}
+
+/// The token's owner, as policies know it.
+fn root(home: Home) -> Caller {
+    Caller { partition: home.partition(), ..Caller::root(home.account.as_str()) }
 }
 
 /// The error of a refusal in these words.
@@ -328,7 +333,7 @@ fn describe(view: View<'_>, object: &Object, context: &mut Context) -> Result<()
 /// to the account.
 fn grants_to(view: View<'_>, object: &Object, caller: &Caller) -> Result<Vec<Grant>> {
     let Some(vault) = view.vault else { return Ok(Vec::new()) };
-    let root = Caller::root(&caller.account).arn();
+    let root = Caller { partition: caller.partition, ..Caller::root(&caller.account) }.arn();
     let grantees = [Some(caller.arn()), caller.role_arn(), Some(root)];
     let mut grants = Vec::new();
     for grantee in grantees.into_iter().flatten() {

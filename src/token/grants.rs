@@ -238,7 +238,7 @@ impl Token {
     ///
     /// # Errors
     /// [`Refusal::NoSuchKey`], [`Refusal::State`], [`Error::UserNotLoggedIn`];
-    /// [`Error::LimitExceeded`] for more than [`GRANTS_MAX`] of one key; or why it could
+    /// [`Error::LimitExceeded`] for more than 50,000 of one key; or why it could
     /// not be stored.
     pub fn create_grant(
         &self,

@@ -96,7 +96,7 @@ impl User {
     pub fn caller(&self, home: Home) -> Result<Caller> {
         let Entity { name, unique_id, .. } = &self.entity;
         let caller = Caller::user(home.account.as_str(), name.as_str(), unique_id);
-        with_tags_and_policies(caller, &self.entity)
+        with_tags_and_policies(caller, &self.entity, home)
     }
 }
 
@@ -109,7 +109,7 @@ impl Role {
         let Entity { name, unique_id, .. } = &self.entity;
         let account = home.account.as_str();
         let caller = Caller::assumed_role(account, name.as_str(), session, unique_id);
-        with_tags_and_policies(caller, &self.entity)
+        with_tags_and_policies(caller, &self.entity, home)
     }
 
     /// Whether `caller` may take the role: the one place that asks. The trust policy
@@ -126,7 +126,8 @@ impl Role {
     }
 }
 
-fn with_tags_and_policies(mut caller: Caller, entity: &Entity) -> Result<Caller> {
+fn with_tags_and_policies(mut caller: Caller, entity: &Entity, home: Home) -> Result<Caller> {
+    caller.partition = home.partition();
     let tags = entity.tags.iter();
     caller.tags = tags.map(|(key, value)| (key.clone(), value.clone())).collect();
     let policies = entity.policies.iter().map(|(name, text)| {

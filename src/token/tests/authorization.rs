@@ -5,6 +5,7 @@ use crate::error::RefusedKind;
 use crate::object::KeySpec;
 use crate::object::kms::NewKey;
 use crate::policy::{GrantTerms, Resource, Until};
+use crate::types::{Home, Region};
 
 const OWNER: Principal = Principal::Owner;
 const BOB: &str = "arn:aws:iam::000000000000:user/Bob";
@@ -264,4 +265,22 @@ fn a_named_user_makes_and_destroys_what_policies_allow() {
         let live = get(&token, &id_of(&live)).unwrap();
         assert_eq!(token.remove(who, &live), Ok(Some(())));
     });
+}
+
+#[test]
+fn in_other_partitions_the_owner_is_the_root_too() {
+    let world = World::in_memory();
+    let home = Home { region: Region::new("cn-north-1").unwrap(), ..Home::DEFAULT };
+    let (so_pin, user_pin) = (pin(SO_PIN), pin(USER_PIN));
+    let (surroundings, settings) = (world.surroundings(), Settings { home, ..settings() });
+    let create = |place: &dyn Place| {
+        Token::create(place, SLOT, "cn", &so_pin, Some(&user_pin), &surroundings, settings)
+    };
+    let owner = create(&*world.place).unwrap();
+    owner.login(UserType::User, &user_pin).unwrap();
+    let key = kms_key(&owner);
+    assert_eq!(uses(&owner, &key), (true, true, true));
+    let cn = "arn:aws-cn:iam::000000000000:root";
+    owner.put_key_policy(OWNER, &key, &policy(&[("Allow", cn, "kms:*")]), false).unwrap();
+    assert_eq!(uses(&owner, &key), (true, true, true));
 }
