@@ -59,7 +59,7 @@ fn administer(w: &World, words: &[&str]) {
 /// The token as another process has it whose clock is behind by this much.
 fn as_of(w: &World, behind: Duration) -> Token {
     let entropy = Arc::new(OsEntropy);
-    let place = DirectoryPlace::new(&w.directory().join("tokens"), entropy.clone());
+    let place = DirectoryPlace::new(w.directory().join("tokens"), entropy.clone());
     let clock = Arc::new(ManualClock::new(SystemClock.now() - behind));
     let surroundings = Surroundings { entropy, clock };
     let token = Token::open(&place, SlotId(0), &surroundings, Settings::default()).unwrap();
