@@ -15,6 +15,7 @@ mod cli {
     mod migrate;
     mod pins;
     mod place;
+    mod policy;
     mod role;
     mod rollback;
     mod stored;

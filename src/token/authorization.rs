@@ -141,7 +141,7 @@ impl Token {
     /// What the policies say.
     fn judge(&self, view: View<'_>, ask: Ask<'_>, subject: Subject<'_>) -> Result<Until> {
         self.as_caller(ask.principal, |caller| {
-            let (decision, refusal) = self.decide(view, caller, ask, subject)?;
+            let (decision, _, refusal) = self.decide(view, caller, ask, subject)?;
             if decision.allowed {
                 Ok(decision.holds)
             } else {
@@ -150,14 +150,29 @@ impl Token {
         })
     }
 
-    /// The decision on what `caller` asks for, with the words of a refusal.
+    /// The decision on what `caller` would ask for, and the resource's ARN.
+    pub(super) fn decide_for(
+        &self,
+        vault: Option<&Vault>,
+        caller: &Caller,
+        ask: Ask<'_>,
+        object: Option<&Object>,
+    ) -> Result<(Decision, String)> {
+        let view = View { reader: &*self.store, vault };
+        let subject = object.map_or(Subject::Account, Subject::Object);
+        let (decision, resource, _) = self.decide(view, caller, ask, subject)?;
+        Ok((decision, resource))
+    }
+
+    /// The decision on what `caller` asks for, the resource's ARN, and the words of a
+    /// refusal.
     fn decide(
         &self,
         view: View<'_>,
         caller: &Caller,
         ask: Ask<'_>,
         subject: Subject<'_>,
-    ) -> Result<(Decision, String)> {
+    ) -> Result<(Decision, String, String)> {
         let home = self.home();
         let mut context = Context::new(caller, self.now()).settled();
         context.set("aws:RequestedRegion", [home.region.as_str()]);
@@ -173,7 +188,7 @@ impl Token {
             _ => {
                 let decision = request.on_account();
                 let refusal = request.refusal("*", &decision.because);
-                return Ok((decision, refusal));
+                return Ok((decision, "*".into(), refusal));
             }
         };
         let arn = arn(home, object);
@@ -190,7 +205,7 @@ impl Token {
             None => (request.on_key(&key), arn.clone()),
         };
         let refusal = request.refusal(&resource, &decision.because);
-        Ok((decision, refusal))
+        Ok((decision, resource, refusal))
     }
 
     /// The policy of an object, read. Of one that has none of its own: the account may do
@@ -257,7 +272,7 @@ impl Token {
 }
 
 /// The token's owner, as policies know it.
-fn root(home: Home) -> Caller {
+pub(super) fn root(home: Home) -> Caller {
     Caller { partition: home.partition(), ..Caller::root(home.account.as_str()) }
 }
 

@@ -2,7 +2,8 @@
 //! command line.
 //!
 //! Exit status: 0 done; 1 refused or failed, the reason on standard error; 2 the
-//! command line was wrong; 3 done but for what standard error names.
+//! command line was wrong; 3 done but for what standard error names; 4 `token check` could
+//! not look; 5 `policy check` answers no.
 
 #![forbid(unsafe_code)]
 
@@ -28,9 +29,11 @@ mod mac;
 mod maintenance;
 mod migrate;
 mod pins;
+mod policy;
 mod role;
 mod selftest;
 mod token;
+mod uri;
 mod user;
 
 use clap::{Parser, Subcommand};
@@ -77,6 +80,9 @@ enum Command {
     /// Roles that users take
     #[command(subcommand)]
     Role(role::Command),
+    /// Ask what policies allow, and why
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Make and check MACs
     #[command(subcommand)]
     Mac(mac::Command),
@@ -99,6 +105,9 @@ const INCOMPLETE: u8 = 3;
 /// The exit status of a check that could not be made, which has found nothing.
 const UNCHECKED: u8 = 4;
 
+/// The exit status of a question that was answered with no.
+const DENIED: u8 = 5;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let _pages = PageGuard::new();
@@ -110,6 +119,7 @@ fn main() -> ExitCode {
         Command::Grant(command) => grant::run(command),
         Command::User(command) => user::run(command),
         Command::Role(command) => role::run(command),
+        Command::Policy(command) => policy::run(command),
         Command::Mac(command) => mac::run(command),
         Command::Backup(command) => backup::run(command),
         Command::Migrate(command) => migrate::run(command),
@@ -117,6 +127,8 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        // The answer has been given.
+        Err(failure) if failure.is::<policy::Denied>() => DENIED.into(),
         Err(failure) => {
             eprintln!("signet: {failure}");
             if failure.is::<migrate::LeftBehind>() {

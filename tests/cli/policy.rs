@@ -1,0 +1,139 @@
+//! `signet policy`: what policies allow, and why.
+
+use super::place::{Place, texts};
+
+const KEY_POLICY: &str = r#"{
+  "Version": "2012-10-17",
+  "Statement": [
+    { "Sid": "Administrators", "Effect": "Allow", "Principal": { "AWS": "000000000000" },
+      "Action": ["kms:PutKeyPolicy", "kms:DescribeKey", "kms:CreateAlias"], "Resource": "*" },
+    { "Sid": "Producers", "Effect": "Allow",
+      "Principal": { "AWS": "arn:aws:iam::000000000000:user/producer" },
+      "Action": "kms:GenerateMac", "Resource": "*",
+      "Condition": { "StringEquals": { "kms:MacAlgorithm": "HMAC_SHA_256" } } }
+  ]
+}"#;
+
+/// A token with a key `jwt` under [`KEY_POLICY`] and a user `producer`.
+fn place() -> Place {
+    let place = Place::with_token();
+    place.says(&["key", "generate", "--token", "demo", "--key", "jwt", "--id", "01"], "jwt");
+    let pin = place.file("producer-pin", "producer-pin\n");
+    let add = ["user", "add", "--token", "demo", "--user-pin-file", &pin, "producer"];
+    place.says(&add, "producer");
+    let policy = place.file("policy.json", KEY_POLICY);
+    place.says(&["key", "policy", "put", "--token", "demo", "--key", "jwt", &policy], "policy");
+    place
+}
+
+fn check<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["policy", "check", "--token", "demo"], more].concat()
+}
+
+#[test]
+fn the_statement_that_decides_is_named() {
+    let place = place();
+    let ask = ["--principal", "producer", "--action", "kms:GenerateMac", "--key", "jwt"];
+    let sha256 = [&ask[..], &["--context", "kms:MacAlgorithm=HMAC_SHA_256"]].concat();
+    let allowed = place.says(&check(&sha256), "Allowed: arn:aws:iam::000000000000:user/producer");
+    assert!(allowed.contains("statement 2 \"Producers\" of the key policy allows it"), "{allowed}");
+    let output = place.run(&check(&ask));
+    let (out, err) = texts(&output);
+    assert_eq!((output.status.code(), &*err), (Some(5), ""), "{out}");
+    assert!(out.starts_with("Denied: "), "{out}");
+    let root = ["--principal", "root", "--action", "KMS:generatemac", "--key", "jwt"];
+    assert_eq!(place.run(&check(&root)).status.code(), Some(5), "the owner is not named");
+    let root = ["--principal", "root", "--action", "kms:PutKeyPolicy", "--key", "jwt"];
+    place.says(&check(&root), "statement 1 \"Administrators\"");
+}
+
+#[test]
+fn keys_and_principals_have_many_names() {
+    let place = place();
+    place.says(
+        &["alias", "create", "--token", "demo", "--key", "jwt", "alias/signing"],
+        "alias/signing",
+    );
+    let user = "arn:aws:iam::000000000000:user/producer";
+    for key in
+        ["jwt", "alias/signing", "pkcs11:object=jwt", "pkcs11:token=demo;id=%01;type=secret-key"]
+    {
+        for who in ["producer", "user/Producer", user] {
+            let ask = [
+                "--principal",
+                who,
+                "--action",
+                "kms:GenerateMac",
+                "--key",
+                key,
+                "--context",
+                "kms:MacAlgorithm=HMAC_SHA_256",
+            ];
+            place.says(&check(&ask), user);
+        }
+    }
+    let by_uri = [
+        "policy",
+        "check",
+        "--principal",
+        "root",
+        "--action",
+        "kms:DescribeKey",
+        "--key",
+        "pkcs11:token=demo;object=jwt",
+    ];
+    place.says(&by_uri, "Allowed");
+}
+
+#[test]
+fn states_are_told_beside_policies_and_programs_read_json() {
+    let place = place();
+    place.says(&["key", "list", "--token", "demo"], "jwt");
+    let mine = place.file(
+        "mine.json",
+        r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"}}"#,
+    );
+    place.says(&["key", "policy", "put", "--token", "demo", "--key", "jwt", &mine], "policy");
+    place.says(&["key", "disable", "--token", "demo", "--key", "jwt"], "disabled");
+    let ask = ["--principal", "producer", "--action", "kms:VerifyMac", "--key", "jwt"];
+    let (out, _) = texts(&place.run(&check(&ask)));
+    assert!(
+        out.starts_with("Denied") && out.contains("But the key") && out.contains("disabled"),
+        "{out}"
+    );
+    let output = place.run(&check(&[&ask[..], &["--json"]].concat()));
+    assert_eq!(output.status.code(), Some(5));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["allowed"], false);
+    assert_eq!(json["policiesAllow"], true);
+    assert_eq!(json["action"], "kms:VerifyMac");
+    assert!(json["keyState"].as_str().unwrap().contains("disabled"), "{json}");
+}
+
+#[test]
+fn what_cannot_be_asked_is_said() {
+    let place = place();
+    let ask = |who: &'static str, action: &'static str, key: &'static str| {
+        check(&["--principal", who, "--action", action, "--key", key])
+    };
+    place.fails(&ask("nobody", "kms:GenerateMac", "jwt"), 1, "nobody");
+    place.fails(&ask("role/none", "kms:GenerateMac", "jwt"), 1, "none");
+    place.fails(&ask("producer", "kms:Fly", "jwt"), 2, "no such action");
+    place.fails(&ask("producer", "kms:GenerateMac", "none"), 1, "no key");
+    place.fails(&ask("producer", "kms:CreateKey", "jwt"), 1, "leave --key out");
+    place.fails(&ask("producer", "kms:GenerateMac", "pkcs11:serial=1"), 1, "serial is not taken");
+    let stranger = "arn:aws:iam::111122223333:user/producer";
+    place.fails(&ask(stranger, "kms:GenerateMac", "jwt"), 1, "nobody of this token's account");
+    let nothing = ["--principal", "producer", "--action", "kms:GenerateMac"];
+    place.fails(&check(&nothing), 1, "done to a key");
+}
+
+#[test]
+fn documents_are_validated_without_a_token() {
+    let place = Place::new();
+    let good = place.file("good.json", KEY_POLICY);
+    place.says(&["policy", "validate", &good], "can be used");
+    place.fails(&["policy", "validate", "--type", "identity", &good], 1, "Statement 1");
+    let bad = place.file("bad.json", KEY_POLICY.replace("Allow", "Permit"));
+    place.fails(&["policy", "validate", &bad], 1, "Statement 1: Effect");
+}
