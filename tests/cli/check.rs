@@ -33,8 +33,8 @@ fn found(sql: &str) -> (String, [String; 2]) {
     let sql = sql.replace("$a", &format!("'{}'", ids[0])).replace("$b", &format!("'{}'", ids[1]));
     file(&place).execute_batch(&sql).unwrap();
     let output = place.run(&["token", "check", "demo"]);
-    fails(&output, 1, " wrong with \"demo\"");
-    let (out, _) = texts(&output);
+    let (out, err) = texts(&output);
+    assert!(output.status.code() == Some(1) && err.contains(" wrong with \"demo\""), "{out}{err}");
     // The other one works.
     place.says(&["token", "show", "demo"], "writable:              yes");
     (out, ids)

@@ -1,7 +1,7 @@
 //! Roles, and users who take them.
 
 use super::place::*;
-use super::user::{BOB_PIN, sign, user, with_bob};
+use super::user::{BOB_PIN, USE, sign, user, with_bob};
 
 fn trust(principal: &str) -> String {
     format!(
@@ -23,6 +23,8 @@ fn with_role() -> Place {
     let file = place.file("trust", trust(BOB));
     let made = "Role Producer made: arn:aws:iam::000000000000:role/Producer\n";
     place.says(&role("add", &["Producer", "--trust", &file]), made);
+    let policy = place.file("use", USE);
+    place.says(&role("policy put", &["Producer", "use", &policy]), "is set");
     place
 }
 

@@ -91,6 +91,9 @@ fn a_token_of_version_0_1_0_gets_named_users() {
     let pin = place.file("pin", "bob-4116");
     let add = ["user", "add", "--token", "fixture-1", "bob", "--user-pin-file", &pin];
     place.says(&add, "User bob made: arn:aws:iam::000000000000:user/bob\n");
+    let policy = place.file("use", super::user::USE);
+    let put = ["user", "policy", "put", "--token", "fixture-1", "bob", "use", &policy];
+    place.says(&put, "is set");
     let list = ["key", "list", "--token", "fixture-1", "--user", "bob", "--pin-file", &pin];
     place.says(&list, "invoices");
     let remove = ["user", "remove", "--token", "fixture-1", "bob"];

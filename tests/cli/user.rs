@@ -16,8 +16,14 @@ pub fn with_bob() -> Place {
     let pin = place.file("bob-pin", format!("{BOB_PIN}\n"));
     let add = user("add", &["Bob", "--user-pin-file", &pin]);
     place.says(&add, "User Bob made: arn:aws:iam::000000000000:user/Bob\n");
+    let policy = place.file("use", USE);
+    place.says(&user("policy put", &["Bob", "use", &policy]), "is set");
     place
 }
+
+/// A policy that lets a user make MACs with every key.
+pub const USE: &str =
+    r#"{"Statement":{"Effect":"Allow","Action":["kms:GenerateMac"],"Resource":"*"}}"#;
 
 /// `signet user COMMAND --token demo …`
 pub fn user<'a>(command: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
