@@ -3,8 +3,8 @@
 //! `--act NAME MODULE` does an operation through the C functions. It says `ack …`
 //! when the module says that it is done, or `refused CKR_…`. `--look MODULE` says
 //! what is in the token directory (`--officer`: tries the SO's PIN; `--named`: looks at
-//! the named users and tries their PINs; `--check`: opens every record), `--prepare MODULE` fills one, `--work …` is one of a
-//! crowd.
+//! the named users and tries their PINs; `--belongings`: at aliases and grants; `--check`:
+//! opens every record), `--prepare MODULE` fills one, `--work …` is one of a crowd.
 
 use crate::board::Board;
 use crate::common::*;
@@ -36,6 +36,9 @@ pub fn play(arguments: &[String]) -> bool {
             let known = look(&Module::load(Path::new(module)), flags.contains(&"--officer"));
             if flags.contains(&"--named") {
                 known.iter().for_each(|(slot, pin)| look_at_users(*slot, pin));
+            }
+            if flags.contains(&"--belongings") {
+                known.iter().for_each(|(slot, pin)| look_at_belongings(*slot, pin));
             }
             if flags.contains(&"--check") {
                 known.into_iter().for_each(|(slot, pin)| check(slot, pin));
@@ -239,6 +242,19 @@ fn look_at_users(slot: CK_SLOT_ID, pin: &str) {
     }
 }
 
+/// Says which aliases there are, and which grants that the owner may retire.
+fn look_at_belongings(slot: CK_SLOT_ID, pin: &str) {
+    let token = open(slot, pin);
+    let owner = token.principal();
+    for alias in token.aliases(owner, None, None, 100).expect("they are read").0 {
+        say(&format!("{} names <{}>", alias.alias_name, alias.key));
+    }
+    let root = token.home().iam_arn("root");
+    for found in token.retirable_grants(owner, &root, None, 100).expect("they are read").0 {
+        say(&format!("grant <{}> on <{}>: {:?}", found.grant.id, found.key, found.grant.terms));
+    }
+}
+
 /// Logs in with the one of the PINs that is right; `None` when none is set.
 fn login(s: &Session<'_>, user: CK_USER_TYPE, pins: [&'static str; 3]) -> Option<&'static str> {
     for pin in pins {
@@ -261,7 +277,8 @@ fn look_at_objects(s: &Session<'_>) {
             let flags = [CKA_SIGN, CKA_VERIFY, CKA_SENSITIVE, CKA_EXTRACTABLE, CKA_LOCAL]
                 .map(|attribute| s.flag(object, attribute));
             let mac = match mac(s, object) {
-                Err(Ckr(CKR_KEY_FUNCTION_NOT_PERMITTED)) if !flags[0] => "may not sign".into(),
+                // For its flags or its state.
+                Err(Ckr(CKR_KEY_FUNCTION_NOT_PERMITTED)) => "may not sign".into(),
                 mac => mac.expect("C_Sign"),
             };
             let named = s.find(&template![CKA_LABEL => &*label, CKA_UNIQUE_ID => &*id]);

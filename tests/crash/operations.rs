@@ -40,6 +40,8 @@ pub enum Scene {
     Guarded,
     /// As `Token`, with a named user `bob`, who has an access key.
     Named,
+    /// As `Token`, with a key that has an alias and a grant and whose deletion is due.
+    Due,
 }
 
 /// Who does it.
@@ -61,6 +63,8 @@ pub struct Operation {
     pub officer: bool,
     /// Whether the named users are looked at afterwards, too.
     pub named: bool,
+    /// Whether the aliases and grants are, too.
+    pub belongings: bool,
 }
 
 impl Operation {
@@ -70,6 +74,10 @@ impl Operation {
 
     const fn and_the_named(self) -> Self {
         Self { named: true, ..self }
+    }
+
+    const fn and_belongings(self) -> Self {
+        Self { belongings: true, ..self }
     }
 }
 
@@ -136,7 +144,8 @@ const fn call(
     login: Option<CK_USER_TYPE>,
     act: fn(&Caller<'_>) -> Rv<String>,
 ) -> Operation {
-    Operation { name, scene, deed: Deed::Call { login, act }, officer: false, named: false }
+    let deed = Deed::Call { login, act };
+    Operation { name, scene, deed, officer: false, named: false, belongings: false }
 }
 
 const fn program(
@@ -144,12 +153,29 @@ const fn program(
     scene: Scene,
     arguments: &'static [&'static str],
 ) -> Operation {
-    Operation { name, scene, deed: Deed::Program(arguments), officer: false, named: false }
+    let deed = Deed::Program(arguments);
+    Operation { name, scene, deed, officer: false, named: false, belongings: false }
 }
 
 const NOBODY: Option<CK_USER_TYPE> = None;
 const USER: Option<CK_USER_TYPE> = Some(CKU_USER);
 const OFFICER: Option<CK_USER_TYPE> = Some(CKU_SO);
+
+/// Lets somebody use the victim.
+const GRANT_CREATE: [&str; 12] = [
+    "grant",
+    "create",
+    "--token",
+    LABEL,
+    "--key",
+    VICTIM,
+    "--grantee",
+    "user/ann",
+    "--operation",
+    "GenerateMac",
+    "--retiring",
+    "root",
+];
 
 /// Every operation that changes what is stored.
 pub const OPERATIONS: &[Operation] = &[
@@ -240,6 +266,20 @@ pub const OPERATIONS: &[Operation] = &[
         &["user", "access-key", "create", "--token", LABEL, "bob"],
     )
     .and_the_named(),
+    program(
+        "signet_key_schedule_deletion",
+        Scene::Token,
+        &["key", "schedule-deletion", "--token", LABEL, "--key", VICTIM],
+    ),
+    program("dates_acted_on_at_a_login", Scene::Due, &["key", "list", "--token", LABEL])
+        .and_belongings(),
+    program(
+        "signet_alias_create",
+        Scene::Token,
+        &["alias", "create", "--token", LABEL, "alias/a", "--key", VICTIM],
+    )
+    .and_belongings(),
+    program("signet_grant_create", Scene::Token, &GRANT_CREATE).and_belongings(),
     program("signet_token_compact", Scene::Killed, &["token", "compact", LABEL]),
     program("signet_token_zeroize", Scene::Token, &["token", "zeroize", LABEL, "--yes"]),
     program(

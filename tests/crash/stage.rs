@@ -8,6 +8,16 @@ use crate::judge::{Fault, State};
 use crate::operations::{Deed, LABEL, NAMED_PIN, OLD, Operation, Scene, VICTIM};
 use crate::tally::Tallies;
 use crate::trace::{self, Event, What};
+use signet_pkcs11::clock::{Clock, ManualClock, SystemClock};
+use signet_pkcs11::entropy::OsEntropy;
+use signet_pkcs11::object::KeySpec;
+use signet_pkcs11::object::kms::NewKey;
+use signet_pkcs11::policy::GrantTerms;
+use signet_pkcs11::secret::Pin;
+use signet_pkcs11::store::DirectoryPlace;
+use signet_pkcs11::token::{Settings, Surroundings, Token};
+use signet_pkcs11::types::{SlotId, UserType};
+use signet_pkcs11::vault::PinParameters;
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -16,6 +26,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// What the shim does; see `shim.c`. Ordinals count from 1.
@@ -94,6 +105,27 @@ impl Folder {
         copy_files(&self.place, &copy.place);
         copy
     }
+}
+
+/// Schedules a key's deletion so long ago that it is due now.
+fn let_a_key_be_due(place: &Path) {
+    let entropy = Arc::new(OsEntropy);
+    let tokens = DirectoryPlace::new(place.join("tokens"), entropy.clone());
+    let month = Duration::from_secs(31 * 86_400);
+    let clock = Arc::new(ManualClock::new(SystemClock.now() - month));
+    let surroundings = Surroundings { entropy, clock };
+    // The floor, as the other processes: nothing is to be raised.
+    let pin_parameters = PinParameters { memory_kib: 7168, iterations: 5, lanes: 1 };
+    let settings = Settings { pin_parameters, ..Settings::default() };
+    let token = Token::open(&tokens, SlotId(0), &surroundings, settings).unwrap();
+    token.login(UserType::User, &Pin::copied(USER_PIN.as_bytes())).unwrap();
+    let owner = token.principal();
+    let key = token.create_kms_key(owner, NewKey::new(KeySpec::Hmac256), false).unwrap();
+    token.create_alias(owner, "alias/due", key.id()).unwrap();
+    let root = token.home().iam_arn("root");
+    let terms = GrantTerms::new(None, &root, Some(&root), &["GenerateMac"]).unwrap();
+    token.create_grant(owner, key.id(), &terms).unwrap();
+    token.schedule_key_deletion(owner, key.id(), 30).unwrap();
 }
 
 /// Makes a token of SoftHSM2's with a key.
@@ -210,6 +242,7 @@ impl Stage {
             Scene::Damaged,
             Scene::Guarded,
             Scene::Named,
+            Scene::Due,
         ];
         Self {
             directory: tempfile::tempdir().unwrap(),
@@ -310,6 +343,9 @@ impl Stage {
         if row.named {
             command.arg("--named");
         }
+        if row.belongings {
+            command.arg("--belongings");
+        }
         if row.scene == Scene::Guarded {
             command.env("SIGNET_ROLLBACK_COUNTER", place.join("counter"));
         }
@@ -387,6 +423,7 @@ impl Stage {
                 Scene::BackedUp => self.back_up(&folder.place),
                 Scene::Damaged => edit_the_list(&folder.place),
                 Scene::Named => self.add_bob(&folder.place),
+                Scene::Due => let_a_key_be_due(&folder.place),
                 _ => {}
             }
             folder
