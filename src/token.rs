@@ -49,14 +49,14 @@ mod transport;
 mod users;
 
 pub use access_keys::{ACCESS_KEYS_MAX, AccessKey, KeyOwner};
-pub use aliases::Alias;
+pub use aliases::{ALIASES_MAX, Alias};
 pub use authorization::Circumstances;
 pub use check::{Damage, Finding, Report};
 pub use credential::Holder;
 pub use dates::Acted;
 pub use entity::{Entity, Identity, POLICIES_MAX, POLICY_NAME_MAX, TAGS_MAX};
 pub use explain::{Explanation, Who};
-pub use grants::{GrantFilter, KeyGrant, NewGrant};
+pub use grants::{GRANTS_MAX, GrantFilter, KeyGrant, NewGrant};
 pub use key_life::Scheduled;
 pub use kms_keys::KeyMetadata;
 pub use live::LiveObject;

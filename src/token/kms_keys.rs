@@ -1,7 +1,8 @@
 //! Keys as the KMS API makes and describes them; their policies; imported material.
 
+use super::aliases::{cursor, marker};
 use super::key_life::require_description;
-use super::{LiveObject, Token};
+use super::{LiveObject, Token, objects};
 use crate::entropy;
 use crate::error::{Error, Refusal, Result};
 use crate::object::kms::NewKey;
@@ -132,6 +133,44 @@ impl Token {
                 .filter(|_| date.is_none())
                 .map(|deletion| deletion.window_days),
             multi_region: life.multi_region.clone(),
+        })
+    }
+
+    /// Some of the keys that have a spec, in whatever state, private ones first, oldest
+    /// first within each visibility; and where to go on, if there may be more (KMS API:
+    /// ListKeys). Looks at `limit` objects at most: a page may hold fewer keys, or none.
+    ///
+    /// # Errors
+    /// [`Error::UserNotLoggedIn`]; [`Refusal::Marker`] for an `after` that this did not
+    /// give; the store could not be read. Damaged keys are passed over.
+    pub fn kms_keys(
+        &self,
+        principal: Principal,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<KeyMetadata>, Option<String>)> {
+        self.authorize(principal, Action::ListKeys, Resource::Token)?;
+        let kinds = objects::visible_kinds(principal);
+        let (row, after) = match after.map(|marker| marker.split_once('.')) {
+            None => (0, None),
+            Some(Some((row, place))) => {
+                let row = row.parse().ok().filter(|row| *row < kinds.len());
+                let row = row.ok_or(Error::Refused(Refusal::Marker))?;
+                (row, (place != "0").then(|| cursor(place)).transpose()?)
+            }
+            Some(None) => return Err(Error::Refused(Refusal::Marker)),
+        };
+        let Some(&kind) = kinds.get(row) else { return Ok((Vec::new(), None)) };
+        self.read_sealed(principal, |reader, vault| {
+            let page = reader.find(kind, &[], after, limit)?;
+            let opened = page.records.iter().filter_map(|it| objects::open(it, Some(vault)).ok());
+            let keys = opened.filter_map(|live| self.metadata(&live)).collect();
+            let next = match page.next {
+                Some(place) => Some(format!("{row}.{}", marker(place))),
+                None if row + 1 < kinds.len() => Some(format!("{}.0", row + 1)),
+                None => None,
+            };
+            Ok((keys, next))
         })
     }
 

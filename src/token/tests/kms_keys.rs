@@ -84,6 +84,39 @@ fn a_key_of_the_c_door_is_described_if_it_has_a_spec() {
 }
 
 #[test]
+fn every_key_with_a_spec_is_listed_once() {
+    let world = World::in_directory();
+    let token = world.create_for_user();
+    let mut expected: Vec<_> = (0..5)
+        .map(|_| {
+            insert(&token, key("of another length", true, &[]));
+            insert(&token, data("no key", false));
+            made(&token, NewKey::new(KeySpec::Hmac256))
+        })
+        .collect();
+    expected.push(made(&token, external(KeySpec::Hmac512)));
+    let gone = made(&token, NewKey::new(KeySpec::Hmac256));
+    token.schedule_key_deletion(OWNER, &gone, 7).unwrap();
+    world.clock.advance(7 * DAY);
+    for limit in [1, 3, 100] {
+        let (mut listed, mut after) = (Vec::new(), None);
+        loop {
+            let (page, next) = token.kms_keys(OWNER, after.as_deref(), limit).unwrap();
+            listed.extend(page.into_iter().map(|known| known.id));
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(listed, expected, "{limit} at a time");
+    }
+    for wrong in ["", "x", "9.0", "0.x", "0"] {
+        let refused = token.kms_keys(OWNER, Some(wrong), 9);
+        assert_eq!(refusal(refused), Refusal::Marker, "{wrong:?}");
+    }
+}
+
+#[test]
 fn a_key_without_material_waits_for_it_and_is_used_by_nobody() {
     let world = World::in_directory();
     let token = world.create_for_user();
