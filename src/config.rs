@@ -22,6 +22,7 @@
 mod file;
 mod value;
 
+use crate::audit;
 use crate::error::{Error, Result};
 use crate::log::{Level, LogTarget};
 use crate::secret::Pin;
@@ -107,6 +108,8 @@ pub struct Config {
     /// The file that remembers how far each token has come, outside the token
     /// directory, so that an old copy of a token is refused.
     pub rollback_counter: Option<PathBuf>,
+    /// What is recorded in the audit trail of each token, and for how long.
+    pub audit: audit::Settings,
     /// The token to make at the first start, if any.
     pub auto_init: Option<AutoInit>,
     /// What was odd but usable, for the log.
@@ -193,6 +196,10 @@ settings! {
     REGION: "kms.region", "SIGNET_KMS_REGION";
     BUSY_TIMEOUT: "store.busy_timeout", "SIGNET_STORE_BUSY_TIMEOUT";
     ROLLBACK_COUNTER: "rollback.counter", "SIGNET_ROLLBACK_COUNTER";
+    AUDIT_MAC: "audit.mac", "SIGNET_AUDIT_MAC";
+    AUDIT_REQUIRED: "audit.required", "SIGNET_AUDIT_REQUIRED";
+    AUDIT_RETENTION: "audit.retention", "SIGNET_AUDIT_RETENTION";
+    AUDIT_SEGMENT_SIZE: "audit.segment_size", "SIGNET_AUDIT_SEGMENT_SIZE";
     LABEL: "auto_init.label", "SIGNET_AUTO_INIT_LABEL";
     LABEL_FILE: "auto_init.label_file", "SIGNET_AUTO_INIT_LABEL_FILE";
     SO_PIN_FILE: "auto_init.so_pin_file", "SIGNET_AUTO_INIT_SO_PIN_FILE";
@@ -236,6 +243,7 @@ impl Config {
             busy_timeout: Duration::from_secs(30),
             home: Home::DEFAULT,
             rollback_counter: None,
+            audit: audit::Settings::DEFAULT,
             auto_init: None,
             notices: Vec::new(),
         }
@@ -353,6 +361,11 @@ impl Reader<'_> {
         self.set(&mut config.home.account, ACCOUNT, value::account)?;
         self.set(&mut config.home.region, REGION, value::region)?;
         config.rollback_counter = self.rollback_counter(&config.token_dir)?;
+        self.set(&mut config.audit.mac, AUDIT_MAC, value::mac_mode)?;
+        self.set(&mut config.audit.required, AUDIT_REQUIRED, value::boolean)?;
+        self.set(&mut config.audit.retention, AUDIT_RETENTION, value::retention)?;
+        let sizes = value::size(64 << 10, 1 << 30);
+        self.set(&mut config.audit.segment_size, AUDIT_SEGMENT_SIZE, sizes)?;
         config.auto_init = self.auto_init()?;
         config.notices = self.notices;
         Ok(config)

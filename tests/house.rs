@@ -78,7 +78,11 @@ const TABLE: &[Row] = &[
             "zeroize",
         ],
     },
-    Row { module: "config", modules: &["log", "vault::PinParameters"], crates: &["zeroize"] },
+    Row {
+        module: "config",
+        modules: &["audit", "log", "vault::PinParameters"],
+        crates: &["zeroize"],
+    },
     Row { module: "host", modules: &["config"], crates: &["nix"] },
     Row { module: "selftest", modules: &["mechanism", "vault"], crates: &[] },
     Row {

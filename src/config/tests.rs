@@ -265,6 +265,13 @@ fn a_bad_value_is_refused_with_its_place() {
         ("store.busy_timeout = 3601", "from 1 to 3600"),
         ("kms.account = 12345678901", "12 digits"),
         ("kms.region = here", "region's name"),
+        ("audit.mac = some", "none of \"each\", \"summary\", \"off\""),
+        ("audit.required = yes", "neither true nor false"),
+        ("audit.retention = 0d", "from \"1d\" to"),
+        ("audit.retention = 1023K", "at least \"1M\""),
+        ("audit.segment_size = 63K", "from 65536 to 1073741824"),
+        ("audit.segment_size = 2G", "from 65536 to 1073741824"),
+        ("audit.segment_size = M", "from 65536 to 1073741824"),
         ("auto_init.label = 123456789012345678901234567890123", "1 to 32 bytes"),
         ("auto_init.label = a\tb", "control"),
         ("auto_init.so_pin_file = /no/such", "/no/such: entity not found"),
@@ -288,7 +295,8 @@ fn every_variable_wins_over_its_key() {
                 pin.argon2_iterations = 3\npin.argon2_lanes = 2\n\
                 cache.objects = 7\n\
                 kms.account = 111122223333\nkms.region = eu-west-1\n\
-                store.busy_timeout = 5\nauto_init.label = file\nauto_init.so_pin_file = /pin\n\
+                store.busy_timeout = 5\naudit.mac = each\naudit.required = false\n\
+                audit.retention = 90d\naudit.segment_size = 100000\nauto_init.label = file\nauto_init.so_pin_file = /pin\n\
                 auto_init.user_pin_file = /pin\n";
     let machine = Machine::conf(file)
         .file("/pin", "from file\n")
@@ -310,6 +318,10 @@ fn every_variable_wins_over_its_key() {
         .var("SIGNET_KMS_ACCOUNT", "444455556666")
         .var("SIGNET_KMS_REGION", "ap-south-1")
         .var("SIGNET_STORE_BUSY_TIMEOUT", "3600")
+        .var("SIGNET_AUDIT_MAC", "OFF")
+        .var("SIGNET_AUDIT_REQUIRED", "true")
+        .var("SIGNET_AUDIT_RETENTION", "2G")
+        .var("SIGNET_AUDIT_SEGMENT_SIZE", "1M")
         .var("SIGNET_AUTO_INIT_LABEL", "variable")
         .var("SIGNET_AUTO_INIT_SO_PIN_FILE", "/so")
         .var("SIGNET_AUTO_INIT_USER_PIN", "user from variable");
@@ -329,12 +341,22 @@ fn every_variable_wins_over_its_key() {
     assert_eq!(config.busy_timeout, Duration::from_secs(3600));
     assert_eq!(config.home.account.as_str(), "444455556666");
     assert_eq!(config.home.region.as_str(), "ap-south-1");
+    let audit = audit::Settings {
+        mac: audit::MacMode::Off,
+        required: true,
+        retention: Some(audit::Retention::Bytes(2 << 30)),
+        segment_size: 1 << 20,
+    };
+    assert_eq!(config.audit, audit);
     let auto_init = config.auto_init.unwrap();
     assert_eq!(auto_init.label, "variable");
     assert_eq!(auto_init.so_pin.expose(), b"so from variable");
     assert_eq!(auto_init.user_pin.expose(), b"user from variable");
     let from_file = Machine::conf(file).file("/pin", "from file\n").load().unwrap();
     assert_eq!(from_file.cache_objects, 7);
+    assert_eq!(from_file.audit.mac, audit::MacMode::Each);
+    assert_eq!(from_file.audit.retention, Some(audit::Retention::Days(90)));
+    assert_eq!(from_file.audit.segment_size, 100_000);
     let auto_init = from_file.auto_init.unwrap();
     assert_eq!(auto_init.label, "file");
     assert_eq!(auto_init.user_pin.expose(), b"from file");

@@ -1,6 +1,7 @@
 //! Single values: from text to what it means, or why it cannot be used.
 
 use super::Mechanisms;
+use crate::audit::{MacMode, Retention};
 use crate::log::Level;
 use crate::types::{AccountId, LABEL_LEN, MechanismType, Region};
 
@@ -48,6 +49,49 @@ pub(super) fn account(text: &str) -> Result<AccountId, String> {
 /// The name of a region.
 pub(super) fn region(text: &str) -> Result<Region, String> {
     Region::new(text).ok_or_else(|| format!("{text:?} is not a region's name, like \"us-east-1\""))
+}
+
+/// What becomes of MAC operations in the audit trail.
+pub(super) fn mac_mode(text: &str) -> Result<MacMode, String> {
+    match text {
+        _ if text.eq_ignore_ascii_case("each") => Ok(MacMode::Each),
+        _ if text.eq_ignore_ascii_case("summary") => Ok(MacMode::Summary),
+        _ if text.eq_ignore_ascii_case("off") => Ok(MacMode::Off),
+        _ => Err(format!("{text:?} is none of \"each\", \"summary\", \"off\"")),
+    }
+}
+
+/// A size in bytes: a number, perhaps with `K`, `M` or `G` for powers of 1,024.
+pub(super) fn size(least: u64, most: u64) -> impl Fn(&str) -> Result<u64, String> {
+    move |text| {
+        let (digits, shift) = match text.as_bytes().last() {
+            Some(b'K') => (&text[..text.len() - 1], 10),
+            Some(b'M') => (&text[..text.len() - 1], 20),
+            Some(b'G') => (&text[..text.len() - 1], 30),
+            _ => (text, 0),
+        };
+        let number = number(0, u32::MAX)(digits).ok().map(|number| u64::from(number) << shift);
+        number.filter(|size| (least..=most).contains(size)).ok_or_else(|| {
+            format!("{text:?} is not a number of bytes (or K, M, G) from {least} to {most}")
+        })
+    }
+}
+
+/// `forever`, `90d` for days, or a size in bytes.
+pub(super) fn retention(text: &str) -> Result<Option<Retention>, String> {
+    if text.eq_ignore_ascii_case("forever") {
+        return Ok(None);
+    }
+    match text.strip_suffix('d') {
+        Some(days) => number(1, 36_500)(days).map(Retention::Days),
+        None => size(1 << 20, 1 << 50)(text).map(Retention::Bytes),
+    }
+    .map(Some)
+    .map_err(|_| {
+        format!(
+            "{text:?} is none of \"forever\", days from \"1d\" to \"36500d\", and a size of at least \"1M\""
+        )
+    })
 }
 
 /// SoftHSM's object stores. The name says nothing here: there is one store.
