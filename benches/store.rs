@@ -18,6 +18,7 @@ use client::{Client, NAMES, PIN, median, timed};
 use signet_pkcs11::clock::SystemClock;
 use signet_pkcs11::config::Config;
 use signet_pkcs11::entropy::OsEntropy;
+use signet_pkcs11::log::NoLog;
 use signet_pkcs11::module::Module;
 use signet_pkcs11::secret::Pin;
 use signet_pkcs11::store::DirectoryPlace;
@@ -191,7 +192,8 @@ impl Kind<'_> {
             let entropy = Arc::new(OsEntropy);
             let place = DirectoryPlace::new(self.directory(size), entropy.clone());
             let config = Config { argon2, ..Config::with_token_dir(self.directory(size)) };
-            let surroundings = Surroundings { entropy, clock: Arc::new(SystemClock) };
+            let surroundings =
+                Surroundings { entropy, clock: Arc::new(SystemClock), log: Arc::new(NoLog) };
             let module = Module::new(Arc::new(place), surroundings, &config).unwrap();
             let session = module.open_session(SlotId(0), true).unwrap();
             (module, session)

@@ -8,6 +8,7 @@ use signet_pkcs11::clock::SystemClock;
 use signet_pkcs11::config::Config;
 use signet_pkcs11::entropy::OsEntropy;
 use signet_pkcs11::error::Result;
+use signet_pkcs11::log::NoLog;
 use signet_pkcs11::module::Module;
 use signet_pkcs11::object::codec;
 use signet_pkcs11::policy::{
@@ -39,7 +40,7 @@ pub fn store_file(bytes: &[u8]) -> Result<bool> {
 fn use_token(directory: &Path) -> Result<bool> {
     let entropy = Arc::new(OsEntropy);
     let place = Arc::new(DirectoryPlace::new(directory, entropy.clone()));
-    let surroundings = Surroundings { entropy, clock: Arc::new(SystemClock) };
+    let surroundings = Surroundings { entropy, clock: Arc::new(SystemClock), log: Arc::new(NoLog) };
     let config = Config::with_token_dir(directory.to_owned());
     let module = Module::new(place, surroundings, &config)?;
     let slot = SlotId(0);

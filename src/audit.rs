@@ -45,7 +45,7 @@ pub use process::Process;
 pub use read::{Archive, Follower, Read};
 pub use shelf::Memory;
 pub use tally::{Count, KeyName, Slot, Tally, Use, single};
-pub use trail::{Cover, DIRECTORY, EventId, Position, Surroundings, Trail};
+pub use trail::{Cover, EventId, Position, Surroundings, Trail};
 pub use verify::{Damage, Finding, Held, Report, Torn};
 
 /// A segment begins.

@@ -46,7 +46,7 @@ fn call(name: &'static str, body: impl FnOnce(&Module) -> Result<()>) -> CK_RV {
     }
     let _hold = match instance.mutex.as_ref().map(ApplicationMutex::hold).transpose() {
         Ok(hold) => hold,
-        Err(error) => return finish(&instance.log, name, Err(error)),
+        Err(error) => return finish(&*instance.log, name, Err(error)),
     };
     // What a panic may have left half done is never used again: the instance
     // serves nothing after it.
@@ -54,7 +54,7 @@ fn call(name: &'static str, body: impl FnOnce(&Module) -> Result<()>) -> CK_RV {
         instance.fail();
         Err(Error::Panicked)
     });
-    finish(&instance.log, name, result)
+    finish(&*instance.log, name, result)
 }
 
 /// A call that is served without the module.

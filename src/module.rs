@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+mod audit;
 mod backup;
 mod check;
 mod digest;
@@ -84,6 +85,7 @@ impl Module {
                 pin_parameters: config.argon2,
                 require_counter: config.pin_counter_required,
                 home: config.home,
+                audit: config.audit,
             },
             mechanisms: config.mechanisms.clone(),
             removable: config.slots_removable,

@@ -7,17 +7,20 @@
 #![forbid(unsafe_code)]
 
 mod operation;
+mod recording;
 mod search;
 
 pub use operation::{MacOperation, Operation, Output, Purpose, Room};
 pub use search::Search;
 
+use crate::audit::Tally;
 use crate::error::{Error, Result};
 use crate::mechanism::digest::Digest;
 use crate::mechanism::hmac::Tag;
 use crate::policy::Principal;
 use crate::token::Token;
 use parking_lot::Mutex;
+use recording::Ended;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -32,6 +35,14 @@ pub struct Session {
     pub state: Mutex<State>,
     /// How often the session has asked for news.
     asked: AtomicU32,
+}
+
+/// What it has counted is recorded.
+impl Drop for Session {
+    fn drop(&mut self) {
+        // There is nobody to refuse it to.
+        let _ = self.record_counts();
+    }
 }
 
 /// Each time of so many a session asks the store itself for news.
@@ -74,6 +85,9 @@ pub struct State {
     operation: Option<Operation>,
     digest: Option<DigestOperation>,
     search: Option<Arc<Mutex<Search>>>,
+    tally: Tally,
+    /// An operation that is to be recorded, now that it has ended.
+    ended: Option<Ended>,
 }
 
 #[derive(Debug)]
@@ -176,7 +190,10 @@ impl State {
             return Err(Error::OperationNotInitialized);
         };
         mac.update(data);
-        Ok(Output::Bytes(mac.finish()))
+        let trace = mac.trace.take();
+        let made = Ok(Output::Bytes(mac.finish()));
+        self.count(trace, &made);
+        made
     }
 
     /// Whether `claimed` is the MAC over `data` (`C_Verify`). Ends the
@@ -198,7 +215,12 @@ impl State {
     pub fn verify_final(&mut self, claimed: &[u8]) -> Result<()> {
         self.mac(Purpose::Verify)?;
         match self.operation.take() {
-            Some(Operation::Verify(mac)) => mac.verify(claimed),
+            Some(Operation::Verify(mut mac)) => {
+                let trace = mac.trace.take();
+                let verified = mac.verify(claimed);
+                self.count(trace, &verified);
+                verified
+            }
             _ => Err(Error::OperationNotInitialized),
         }
     }
@@ -222,7 +244,12 @@ impl State {
     pub fn verify_signature_final(&mut self) -> Result<()> {
         self.mac(Purpose::VerifySignature)?;
         match self.operation.take() {
-            Some(Operation::VerifySignature(mac, claimed)) => mac.verify(&claimed),
+            Some(Operation::VerifySignature(mut mac, claimed)) => {
+                let trace = mac.trace.take();
+                let verified = mac.verify(&claimed);
+                self.count(trace, &verified);
+                verified
+            }
             _ => Err(Error::OperationNotInitialized),
         }
     }
@@ -231,8 +258,11 @@ impl State {
     /// error (PKCS#11 v3.2 §5.13.2: "always terminates").
     fn whole_message(&mut self, purpose: Purpose) -> Result<()> {
         if self.mac(purpose)?.is_in_parts() {
-            self.operation = None;
-            return Err(Error::OperationActive);
+            let operation = self.operation.take();
+            let trace = operation.and_then(|mut operation| operation.mac_mut().trace.take());
+            let refused = Err(Error::OperationActive);
+            self.count(trace, &refused);
+            return refused;
         }
         Ok(())
     }

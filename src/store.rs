@@ -464,6 +464,12 @@ pub trait Store: Reader + Send + Sync {
 
     /// The files that hold the records, and their sizes in bytes.
     fn files(&self) -> Vec<(PathBuf, u64)>;
+
+    /// The directory beside the records that outlives them: [`Place::remove`] sets it aside.
+    /// Nobody makes it here; a store without files has none.
+    fn lasting_directory(&self) -> Option<PathBuf> {
+        None
+    }
 }
 
 /// All tokens of one place: a directory, or memory. Slot numbers name them.

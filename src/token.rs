@@ -13,6 +13,7 @@
 //! | `TRANSPORT` | `x25519` | the key pair that backups are sealed to, the private half sealed |
 //! | `MANIFEST` | build and path | a sealed page that lists bound records, or pages below it |
 //! | `USER`, `ROLE`, `ACCESS_KEY`, `GRANT`, `ALIAS` | see each | one sealed value: see `sealed` |
+//! | `AUDIT_KEY` | `ed25519` | the key pair that signs checkpoints of the audit trail, the private half sealed |
 //! | `QUARANTINED` | the record's own, numbered | a damaged record as it was found |
 //!
 //! What is written after a login is *bound*: sealed, or readable but sealed
@@ -22,6 +23,7 @@
 
 mod access_keys;
 mod aliases;
+mod audit;
 mod authorization;
 mod check;
 mod credential;
@@ -68,9 +70,11 @@ pub use search::{Found, Search};
 pub use transfer::{Draft, Restored, Sealed};
 pub use users::User;
 
+use crate::audit::Trail;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
+use crate::log::Log;
 use crate::policy::{Document, Principal};
 use crate::secret::Pin;
 use crate::store::{Change, Compacted, CounterFile, Place, Progress, Reader, RecordId, Store};
@@ -91,6 +95,8 @@ pub struct Surroundings {
     pub entropy: Arc<dyn Entropy>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Where it is said that the audit trail cannot be written.
+    pub log: Arc<dyn Log>,
 }
 
 /// What the configuration says about tokens.
@@ -104,6 +110,8 @@ pub struct Settings {
     pub require_counter: bool,
     /// Account and region of a token that is made.
     pub home: Home,
+    /// What is recorded, and for how long.
+    pub audit: crate::audit::Settings,
 }
 
 impl Default for Settings {
@@ -113,6 +121,7 @@ impl Default for Settings {
             pin_parameters: PinParameters::DEFAULT,
             require_counter: false,
             home: Home::DEFAULT,
+            audit: crate::audit::Settings::DEFAULT,
         }
     }
 }
@@ -237,6 +246,7 @@ pub struct Token {
     dates_at: Mutex<SystemTime>,
     /// It has no manifest and cannot get one; see [`set`].
     unlistable: AtomicBool,
+    trail: Trail,
 }
 
 impl Token {
@@ -284,6 +294,7 @@ impl Token {
         let sequence = store.sequence()?;
         let header = Header::read(&*store)?.ok_or(Error::TokenNotRecognized(slot))?;
         let settled = if generation.is_settled() { generation.count } else { u64::MAX };
+        let trail = audit::trail(&*store, &header, &surroundings, settings);
         Ok(Self {
             slot,
             store,
@@ -299,6 +310,7 @@ impl Token {
             seen_count: AtomicU64::new(settled),
             dates_at: Mutex::new(SystemTime::UNIX_EPOCH),
             unlistable: AtomicBool::new(false),
+            trail,
         })
     }
 

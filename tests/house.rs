@@ -87,7 +87,7 @@ const TABLE: &[Row] = &[
     Row { module: "selftest", modules: &["mechanism", "vault"], crates: &[] },
     Row {
         module: "token",
-        modules: &["clock", "object", "policy", "store", "vault"],
+        modules: &["audit", "clock", "log", "object", "policy", "store", "vault"],
         crates: &["arc_swap", "minicbor", "parking_lot", "uuid"],
     },
     Row {
@@ -104,10 +104,15 @@ const TABLE: &[Row] = &[
         ],
         crates: &["minicbor", "zeroize"],
     },
-    Row { module: "session", modules: &["mechanism", "policy", "token"], crates: &["parking_lot"] },
+    Row {
+        module: "session",
+        modules: &["audit", "mechanism", "object", "policy", "token"],
+        crates: &["parking_lot"],
+    },
     Row {
         module: "module",
         modules: &[
+            "audit",
             "backup",
             "config",
             "mechanism",

@@ -223,7 +223,7 @@ impl Checkpoint {
         let mut lines = text.strip_suffix('\n')?.split('\n');
         let serial = lines.next()?.strip_prefix(ORIGIN)?.to_owned();
         let number = lines.next()?.strip_prefix("checkpoint ")?.parse().ok()?;
-        let time = time(lines.next()?.strip_prefix("time ")?)?;
+        let time = lines.next()?.strip_prefix("time ")?.parse().ok()?;
         let kept_from = match lines.next()?.strip_prefix("kept from ")? {
             "-" => None,
             name => Some(SegmentId::parse(name)?),
@@ -243,19 +243,4 @@ impl Checkpoint {
         // One form for each content.
         (checkpoint.text() == text).then_some(checkpoint)
     }
-}
-
-/// A time that [`Timestamp`] has printed.
-fn time(text: &str) -> Option<Millis> {
-    // Bisection: the printed form sorts as the times do up to the year 9999.
-    let (mut low, mut high) = (0_u64, 253_402_300_799_999_u64);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if *Timestamp(Millis(middle).time()).to_string() < *text {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    (Timestamp(Millis(low).time()).to_string() == text).then_some(Millis(low))
 }

@@ -5,6 +5,7 @@ use super::json::{self, Members};
 use super::line::Millis;
 use crate::clock::Timestamp;
 use crate::error::Error;
+use crate::types::Home;
 use std::time::SystemTime;
 
 /// A name or a reason, cut at [`Text::MAX_LEN`] bytes.
@@ -122,6 +123,8 @@ pub enum Identity {
     User {
         /// The name.
         name: Text,
+        /// The id that tells the user from another of this name: `AIDA…`.
+        unique_id: Text,
         /// The access key's id.
         access_key: Option<Text>,
     },
@@ -129,6 +132,8 @@ pub enum Identity {
     Role {
         /// The role's name.
         role: Text,
+        /// The id that tells the role from another of this name: `AROA…`.
+        unique_id: Text,
         /// The session's name.
         session: Text,
         /// The access key's id.
@@ -157,23 +162,28 @@ impl Identity {
                 members.text("type", "Root").text("principalId", account).text("arn", &arn);
                 members.text("accountId", account);
             }
-            Self::User { name: Text(name), access_key } => {
+            Self::User { name: Text(name), unique_id: Text(id), access_key } => {
                 let arn = format!("arn:aws:iam::{account}:user/{name}");
-                members.text("type", "IAMUser").text("principalId", name).text("arn", &arn);
+                members.text("type", "IAMUser").text("principalId", id).text("arn", &arn);
                 members.text("accountId", account);
                 put_access_key(members, access_key.as_ref());
                 members.text("userName", name);
             }
-            Self::Role { role: Text(role), session: Text(session), access_key } => {
+            Self::Role {
+                role: Text(role),
+                unique_id: Text(id),
+                session: Text(session),
+                access_key,
+            } => {
                 let arn = format!("arn:aws:sts::{account}:assumed-role/{role}/{session}");
-                let principal = format!("{role}:{session}");
+                let principal = format!("{id}:{session}");
                 members.text("type", "AssumedRole").text("principalId", &principal);
                 members.text("arn", &arn).text("accountId", account);
                 put_access_key(members, access_key.as_ref());
                 members.object("sessionContext", |context| {
                     context.object("sessionIssuer", |issuer| {
                         let arn = format!("arn:aws:iam::{account}:role/{role}");
-                        issuer.text("type", "Role").text("principalId", role).text("arn", &arn);
+                        issuer.text("type", "Role").text("principalId", id).text("arn", &arn);
                         issuer.text("accountId", account).text("userName", role);
                     });
                 });
@@ -242,16 +252,10 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// The account of a token that has been given none.
-    pub const ACCOUNT: &str = "000000000000";
-    /// The region of a token that has been given none.
-    pub const REGION: &str = "us-east-1";
-
-    /// A token of this serial number in the account and region that all are in that have
-    /// been given none.
+    /// A token of this serial number in this account and region.
     #[must_use]
-    pub fn of(serial: &str) -> Self {
-        let [account, region] = [Self::ACCOUNT, Self::REGION].map(str::to_owned);
+    pub fn of(serial: &str, home: Home) -> Self {
+        let (account, region) = (home.account.to_string(), home.region.to_string());
         Self { serial: serial.to_owned(), account, region }
     }
 }

@@ -15,6 +15,7 @@ use super::json::Members;
 use crate::clock::Timestamp;
 use sha2::{Digest, Sha256};
 use std::fmt;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The longest line, in bytes: a policy of full size of which every character is escaped.
@@ -36,6 +37,31 @@ impl Millis {
     #[must_use]
     pub fn time(self) -> SystemTime {
         UNIX_EPOCH.checked_add(Duration::from_millis(self.0)).unwrap_or(UNIX_EPOCH)
+    }
+}
+
+impl FromStr for Millis {
+    type Err = ();
+
+    /// Reads what [`Timestamp`] prints, also without the milliseconds, or a day in UTC.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        const WHOLE: &str = "0000-00-00T00:00:00.000Z";
+        let text = match text.len() {
+            10 => format!("{text}{}", &WHOLE[10..]),
+            20 => format!("{}{}", text.strip_suffix('Z').ok_or(())?, &WHOLE[19..]),
+            _ => text.to_owned(),
+        };
+        // Up to the year 9999 the printed form sorts as the times do.
+        let (mut low, mut high) = (0_u64, 253_402_300_799_999_u64);
+        while low < high {
+            let middle = low.midpoint(high);
+            if Timestamp(Self(middle).time()).to_string() < text {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        (Timestamp(Self(low).time()).to_string() == text).then_some(Self(low)).ok_or(())
     }
 }
 
@@ -75,7 +101,7 @@ const fn digit(digit: u8) -> Option<u8> {
     }
 }
 
-impl std::str::FromStr for LineHash {
+impl FromStr for LineHash {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -307,6 +333,7 @@ impl<'l> Rest<'l> {
 mod tests {
     use super::*;
     use crate::audit::Identity;
+    use crate::types::Home;
 
     const NOW: Millis = Millis(1_795_485_413_123);
 
@@ -315,7 +342,14 @@ mod tests {
         let segment = SegmentId::new(NOW, [1; 8]);
         let after = Head { records: 11, bytes: 5, hash: LineHash::of(b"x") };
         let place = Place { segment: &segment, after, boot: Boot::of("boot\n"), now: NOW };
-        write(&mut out, event, &place, &Scope::of("0011223344556677"), "program", "id-1");
+        write(
+            &mut out,
+            event,
+            &place,
+            &Scope::of("0011223344556677", Home::DEFAULT),
+            "program",
+            "id-1",
+        );
         out
     }
 
@@ -370,6 +404,21 @@ mod tests {
             ["", "20261124T015653123Z-01010101010101010", "20261124T015653123Z-010101010101010G"]
         {
             assert_eq!(SegmentId::parse(name), None);
+        }
+    }
+
+    #[test]
+    fn times_are_read() {
+        for (text, time) in [
+            ("2026-11-24T01:56:53.123Z", Some(NOW.0)),
+            ("2026-11-24T01:56:53Z", Some(NOW.0 - 123)),
+            ("1970-01-02", Some(86_400_000)),
+            ("2026-02-29", None),
+            ("2026-11-24T01:56:53", None),
+            ("2026-11-24T24:00:00Z", None),
+            ("yesterday", None),
+        ] {
+            assert_eq!(text.parse().ok(), time.map(Millis), "{text}");
         }
     }
 

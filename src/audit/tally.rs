@@ -5,7 +5,6 @@
 
 use super::event::{Event, Identity, Resource, Text, code};
 use crate::error::Error;
-use std::sync::Arc;
 
 /// After so many operations a tally wants to be recorded.
 const OPERATIONS_MAX: u32 = 65_536;
@@ -31,25 +30,21 @@ impl Use {
 }
 
 /// A key as the trail names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyName {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyName<'a> {
     /// Its unique id.
-    pub unique_id: Arc<str>,
+    pub unique_id: &'a str,
     /// Whether it is the token's and not a session's.
     pub is_token_object: bool,
 }
 
-impl KeyName {
-    fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.unique_id, &other.unique_id) || self.unique_id == other.unique_id
-    }
-
+impl KeyName<'_> {
     /// The key as a resource: of a session's key nobody outside knows.
-    fn on(&self, event: Event) -> Event {
+    fn on(self, event: Event) -> Event {
         if self.is_token_object {
-            event.on(Resource::Key(Text::new(&self.unique_id)))
+            event.on(Resource::Key(Text::new(self.unique_id)))
         } else {
-            event.noting("sessionObject", &*self.unique_id)
+            event.noting("sessionObject", self.unique_id)
         }
     }
 }
@@ -69,7 +64,8 @@ pub struct Tally {
 /// The operations of one sort with one key.
 #[derive(Debug)]
 pub struct Count {
-    key: KeyName,
+    unique_id: Box<str>,
+    is_token_object: bool,
     sort: Use,
     succeeded: u64,
     wrong_mac: u64,
@@ -81,15 +77,12 @@ pub struct Count {
 impl Tally {
     /// Where the operations of this sort with this key are counted. Allocates for a key
     /// that was not used since the counts were last recorded.
-    pub fn slot(&mut self, key: &KeyName, sort: Use) -> Slot {
+    pub fn slot(&mut self, key: KeyName<'_>, sort: Use) -> Slot {
         self.begun = self.begun.saturating_add(1);
-        let is = |count: &Count| count.sort == sort && count.key.is(key);
+        let is = |count: &Count| count.sort == sort && *count.unique_id == *key.unique_id;
         let known = self.counts.iter().position(is);
         Slot(known.unwrap_or_else(|| {
-            let key = key.clone();
-            let (succeeded, wrong_mac, wrong_length, others) = (0, 0, 0, Vec::new());
-            let count = Count { key, sort, succeeded, wrong_mac, wrong_length, others };
-            self.counts.push(count);
+            self.counts.push(Count::new(key.unique_id.into(), key.is_token_object, sort));
             self.counts.len() - 1
         }))
     }
@@ -143,15 +136,13 @@ impl Tally {
 }
 
 impl Count {
+    fn new(unique_id: Box<str>, is_token_object: bool, sort: Use) -> Self {
+        let (succeeded, wrong_mac, wrong_length, others) = (0, 0, 0, Vec::new());
+        Self { unique_id, is_token_object, sort, succeeded, wrong_mac, wrong_length, others }
+    }
+
     fn take(&mut self) -> Self {
-        let empty = Self {
-            key: self.key.clone(),
-            sort: self.sort,
-            succeeded: 0,
-            wrong_mac: 0,
-            wrong_length: 0,
-            others: Vec::new(),
-        };
+        let empty = Self::new(self.unique_id.clone(), self.is_token_object, self.sort);
         std::mem::replace(self, empty)
     }
 
@@ -162,7 +153,9 @@ impl Count {
     /// The record of the counts of a session of `identity`.
     #[must_use]
     pub fn event(&self, identity: Identity) -> Event {
-        let mut event = self.key.on(Event::new(self.sort.action(), identity).read_only());
+        let Self { unique_id, is_token_object, .. } = self;
+        let key = KeyName { unique_id, is_token_object: *is_token_object };
+        let mut event = key.on(Event::new(self.sort.action(), identity).read_only());
         event = event.noting("summary", true).noting("succeeded", self.succeeded);
         let [mac, length] = [Error::SignatureInvalid, Error::SignatureLenRange].map(|e| code(&e));
         let named = [(mac, self.wrong_mac), (length, self.wrong_length)];
@@ -184,7 +177,7 @@ impl Count {
 #[must_use]
 pub fn single<T>(
     identity: Identity,
-    key: &KeyName,
+    key: KeyName<'_>,
     sort: Use,
     outcome: &Result<T, Error>,
 ) -> Event {
@@ -196,8 +189,8 @@ mod tests {
     use super::*;
     use crate::audit::Value;
 
-    fn key(name: &str) -> KeyName {
-        KeyName { unique_id: name.into(), is_token_object: true }
+    const fn key(unique_id: &str) -> KeyName<'_> {
+        KeyName { unique_id, is_token_object: true }
     }
 
     #[test]
@@ -205,16 +198,16 @@ mod tests {
         let mut tally = Tally::default();
         let (one, two) = (key("one"), key("two"));
         for _ in 0..3 {
-            let slot = tally.slot(&one, Use::GenerateMac);
+            let slot = tally.slot(one, Use::GenerateMac);
             tally.succeeded(slot);
         }
-        let verify = tally.slot(&key("one"), Use::VerifyMac);
-        assert_ne!(verify, tally.slot(&one, Use::GenerateMac));
+        let verify = tally.slot(key("one"), Use::VerifyMac);
+        assert_ne!(verify, tally.slot(one, Use::GenerateMac));
         tally.failed(verify, &Error::SignatureInvalid);
         tally.failed(verify, &Error::UserNotLoggedIn);
         tally.failed(verify, &Error::UserNotLoggedIn);
         // Begun, and not ended.
-        tally.slot(&two, Use::GenerateMac);
+        tally.slot(two, Use::GenerateMac);
         let counts = tally.take();
         assert_eq!(counts.len(), 2);
         let made = Event::new("kms:GenerateMac", Identity::Root).read_only();
@@ -245,15 +238,15 @@ mod tests {
         let mut tally = Tally::default();
         let one = key("one");
         for _ in 1..OPERATIONS_MAX {
-            tally.slot(&one, Use::GenerateMac);
+            tally.slot(one, Use::GenerateMac);
         }
         assert!(!tally.is_due());
-        tally.slot(&one, Use::GenerateMac);
+        tally.slot(one, Use::GenerateMac);
         assert!(tally.is_due());
         tally.take();
         assert!(!tally.is_due());
         for number in 0..KEYS_MAX {
-            tally.slot(&key(&number.to_string()), Use::GenerateMac);
+            tally.slot(key(&number.to_string()), Use::GenerateMac);
         }
         assert!(tally.is_due());
     }

@@ -9,11 +9,14 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::entropy::{Entropy, OsEntropy};
 use crate::log::{Level, Log};
+use crate::types::Home;
 use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+/// Where the trails of tests are.
+const DIRECTORY: &str = "audit";
 const SERIAL: &str = "0011223344556677";
 
 /// Keeps what is logged.
@@ -55,7 +58,7 @@ impl World {
     }
 
     fn trail(&self, directory: &Path) -> Trail {
-        let (scope, directory) = (Scope::of(SERIAL), directory.join(DIRECTORY));
+        let (scope, directory) = (Scope::of(SERIAL, Home::DEFAULT), directory.join(DIRECTORY));
         Trail::in_directory(directory, scope, self.surroundings(), self.settings)
     }
 

@@ -27,9 +27,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The name of the directory beside a token's store.
-pub const DIRECTORY: &str = "audit";
-
 /// How many names are tried for a new segment.
 const TRIES: usize = 16;
 /// How many segments are tried before a new one is begun.

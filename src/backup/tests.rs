@@ -7,6 +7,7 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::entropy::{self, OsEntropy};
 use crate::error::Error;
+use crate::log::NoLog;
 use crate::mechanism::digest::check_value;
 use crate::object::request::{Contribution, NewObject};
 use crate::object::{Object, codec};
@@ -32,7 +33,11 @@ fn pin(bytes: &[u8]) -> Pin {
 
 fn surroundings() -> Surroundings {
     let start = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-    Surroundings { entropy: Arc::new(OsEntropy), clock: Arc::new(ManualClock::new(start)) }
+    Surroundings {
+        entropy: Arc::new(OsEntropy),
+        clock: Arc::new(ManualClock::new(start)),
+        log: Arc::new(NoLog),
+    }
 }
 
 /// A token of its own, its owner logged in.

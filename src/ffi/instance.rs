@@ -25,7 +25,7 @@ static LIVES: AtomicU32 = AtomicU32::new(0);
 /// What `C_Initialize` makes and `C_Finalize` ends.
 pub struct Instance {
     pub module: Module,
-    pub log: Logger,
+    pub log: Arc<Logger>,
     pub mutex: Option<ApplicationMutex>,
     process: ForkWord,
     /// Written once, by the call in which a panic was caught.
@@ -47,23 +47,24 @@ impl Instance {
         let config = Config::load(&OsEnvironment).map_err(explain)?;
         let log = Logger::open(config.log_level, &config.log_target, clock.clone(), pid)
             .map_err(explain)?;
+        let log = Arc::new(log);
         for notice in &config.notices {
             log.record(notice.level, format_args!("{}", notice.text));
         }
         fork::watch()?;
         let pages = PageGuard::new();
-        let module = Self::open(&config, clock).inspect_err(|error| {
+        let module = Self::open(&config, clock, log.clone()).inspect_err(|error| {
             log.record(Level::Error, format_args!("C_Initialize: {error}"));
         })?;
         let process = ForkWord::new()?;
         Ok(Self { module, log, mutex, process, failed: AtomicBool::new(false), _pages: pages })
     }
 
-    fn open(config: &Config, clock: Arc<SystemClock>) -> Result<Module> {
+    fn open(config: &Config, clock: Arc<SystemClock>, log: Arc<Logger>) -> Result<Module> {
         let entropy = Arc::new(OsEntropy);
         let place = DirectoryPlace::new(&config.token_dir, entropy.clone());
         let place = Arc::new(place.with_busy_timeout(config.busy_timeout));
-        let module = Module::new(place, Surroundings { entropy, clock }, config)?
+        let module = Module::new(place, Surroundings { entropy, clock, log }, config)?
             .in_life(LIVES.fetch_add(1, Ordering::Relaxed));
         if let Some(auto) = &config.auto_init {
             module.ensure_token(&auto.label, &auto.so_pin, &auto.user_pin)?;

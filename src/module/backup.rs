@@ -4,6 +4,7 @@
 use super::Module;
 use crate::backup::{self, Backup, Choice, Locked, Opener, Progress, PublicKey, Seal};
 use crate::error::{Error, Result};
+use crate::policy::Action;
 use crate::secret::Pin;
 use crate::token::{Draft, NewToken, Restored};
 use crate::types::{SessionHandle, SlotId};
@@ -33,7 +34,10 @@ impl Module {
     ) -> Result<u64> {
         let session = self.session(handle)?;
         let (token, principal) = (&session.token, session.principal());
-        backup::create(token, principal, choices, seal, &self.surroundings, output, progress)
+        let event = token.event(principal, Action::BackUp.name()).read_only();
+        token.recorded(event, || {
+            backup::create(token, principal, choices, seal, &self.surroundings, output, progress)
+        })
     }
 
     /// The public half of the token's transport key, which is made if there is none.
@@ -43,7 +47,9 @@ impl Module {
     /// [`Error::TokenWriteProtected`].
     pub fn transport_key(&self, handle: SessionHandle) -> Result<PublicKey> {
         let session = self.session(handle)?;
-        session.token.transport_key(session.principal())
+        let (token, principal) = (&session.token, session.principal());
+        let event = token.event(principal, Action::ReceiveBackup.name());
+        token.recorded(event, || token.transport_key(principal))
     }
 
     /// The slot of a token that says that this transport key is its own; who logs in
@@ -95,7 +101,11 @@ impl Module {
         progress: Progress<'_>,
     ) -> Result<Restored> {
         let session = self.read_write_session(handle)?;
-        backup::restore(&session.token, session.principal(), backup, skip_existing, progress)
+        let (token, principal) = (&session.token, session.principal());
+        let event = token.event(principal, Action::Restore.name());
+        token.recorded(event.with("skipExisting", skip_existing), || {
+            backup::restore(token, principal, backup, skip_existing, progress)
+        })
     }
 
     /// Makes a token of a backup in the next empty slot, with all its objects at once;

@@ -1,7 +1,9 @@
 //! Whether a token is as it was left: no function of the standard.
 
 use super::Module;
+use crate::audit::{Event, Identity};
 use crate::error::{Error, Result};
+use crate::policy::Action;
 use crate::store::{CounterFile, Progress};
 use crate::token::{Quarantined, Report};
 use crate::types::{SessionHandle, SlotId};
@@ -14,7 +16,9 @@ impl Module {
     /// [`SessionHandleInvalid`](crate::error::Error::SessionHandleInvalid),
     /// [`UserNotLoggedIn`](crate::error::Error::UserNotLoggedIn); the store could not be read.
     pub fn check_token(&self, session: SessionHandle) -> Result<Report> {
-        self.session(session)?.token.check()
+        let session = self.session(session)?;
+        let event = session.token.event(session.principal(), Action::CheckToken.name());
+        session.token.recorded(event.read_only(), || session.token.check())
     }
 
     /// Sets aside what is damaged; see [`Token::quarantine`](crate::token::Token::quarantine).
@@ -22,7 +26,9 @@ impl Module {
     /// # Errors
     /// As for [`Module::check_token`]; [`TokenWriteProtected`](crate::error::Error::TokenWriteProtected).
     pub fn quarantine(&self, session: SessionHandle) -> Result<Report> {
-        self.read_write_session(session)?.token.quarantine()
+        let session = self.read_write_session(session)?;
+        let event = session.token.event(session.principal(), Action::Quarantine.name());
+        session.token.recorded(event, || session.token.quarantine())
     }
 
     /// Takes a token as it is for the newest, and has the counter remember that: what
@@ -39,7 +45,10 @@ impl Module {
     ) -> Result<(Progress, Option<Progress>)> {
         let slot = self.slot(slot)?;
         let token = self.token(&slot, &mut slot.state.lock())?;
-        token.ok_or(Error::TokenNotRecognized(slot.id))?.accept(counter)
+        let token = token.ok_or(Error::TokenNotRecognized(slot.id))?;
+        // Nobody logs in for this.
+        let event = Event::new("signet:AcceptToken", Identity::Public);
+        token.recorded(event, || token.accept(counter))
     }
 
     /// What was set aside.
@@ -56,6 +65,8 @@ impl Module {
     /// # Errors
     /// As for [`Module::quarantine`].
     pub fn discard_quarantined(&self, session: SessionHandle, id: &str) -> Result<bool> {
-        self.read_write_session(session)?.token.discard(id)
+        let session = self.read_write_session(session)?;
+        let event = session.token.event(session.principal(), Action::Quarantine.name());
+        session.token.recorded(event.with("discard", id), || session.token.discard(id))
     }
 }

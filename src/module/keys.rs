@@ -3,6 +3,7 @@
 use super::Module;
 use super::objects::require_trust;
 use super::permissions::MacUse;
+use crate::audit::Use;
 use crate::error::{Error, Result};
 use crate::mechanism::{GENERATED_KEY_MAX, GENERATED_KEY_MIN, RawMechanism};
 use crate::object::request::NewObject;
@@ -71,12 +72,15 @@ impl Module {
         let prepared = opened.as_ref().ok_or(Error::KeyHandleInvalid(key))?;
         let object = prepared.object();
         let verifies = !matches!(signing, Signing::Sign);
-        let usage = if verifies { AttributeType::Verify } else { AttributeType::Sign };
+        let (usage, sort) = match verifies {
+            true => (AttributeType::Verify, Use::VerifyMac),
+            false => (AttributeType::Sign, Use::GenerateMac),
+        };
         let key_type = object.key_type().ok_or(Error::KeyHandleInvalid(key))?;
         let used = MacUse { verifies, hash, truncated: length < hash.output_len() };
-        prepared.authorize(&session.token, principal, used)?;
+        session.judged(object, sort, prepared.authorize(&session.token, principal, used))?;
         if !object.flag(usage) || session.token.require_state(used.action(), object).is_err() {
-            return Err(Error::KeyFunctionNotPermitted);
+            return session.judged(object, sort, Err(Error::KeyFunctionNotPermitted));
         }
         if !hash.accepts(key_type) {
             return Err(Error::KeyTypeInconsistent);
@@ -86,7 +90,7 @@ impl Module {
         }
         let needs_login = object.is_private() || object.is_governed();
         let mac = MacOperation::new(prepared.prepared(hash).clone(), length, key, needs_login);
-        let operation = match signing {
+        let mut operation = match signing {
             Signing::Sign => Operation::Sign(mac),
             Signing::Verify => Operation::Verify(mac),
             Signing::VerifySignature(claimed) if claimed.len() != length => {
@@ -103,6 +107,7 @@ impl Module {
             return Err(Error::KeyHandleInvalid(key));
         }
         state.may_begin()?;
+        session.trace(&mut state, &mut operation, object, sort)?;
         state.begin(operation);
         Ok(())
     }
@@ -120,7 +125,7 @@ impl Module {
     /// # Errors
     /// As for [`State::sign`](crate::session::State::sign).
     pub fn sign(&self, session: SessionHandle, data: &[u8], room: Room) -> Result<Output> {
-        self.session(session)?.state.lock().sign(data, room)
+        self.session(session)?.mac(|state| state.sign(data, room))
     }
 
     /// The MAC over all parts (`C_SignFinal`).
@@ -128,7 +133,7 @@ impl Module {
     /// # Errors
     /// As for [`State::sign_final`](crate::session::State::sign_final).
     pub fn sign_final(&self, session: SessionHandle, room: Room) -> Result<Output> {
-        self.session(session)?.state.lock().sign_final(room)
+        self.session(session)?.mac(|state| state.sign_final(room))
     }
 
     /// Checks a MAC over a whole message (`C_Verify`).
@@ -136,7 +141,7 @@ impl Module {
     /// # Errors
     /// [`Error::SignatureInvalid`], [`Error::SignatureLenRange`].
     pub fn verify(&self, session: SessionHandle, data: &[u8], claimed: &[u8]) -> Result<()> {
-        self.session(session)?.state.lock().verify(data, claimed)
+        self.session(session)?.mac(|state| state.verify(data, claimed))
     }
 
     /// Checks a MAC over all parts (`C_VerifyFinal`).
@@ -144,7 +149,7 @@ impl Module {
     /// # Errors
     /// [`Error::SignatureInvalid`], [`Error::SignatureLenRange`].
     pub fn verify_final(&self, session: SessionHandle, claimed: &[u8]) -> Result<()> {
-        self.session(session)?.state.lock().verify_final(claimed)
+        self.session(session)?.mac(|state| state.verify_final(claimed))
     }
 
     /// Checks the MAC given at the beginning over a whole message
@@ -153,7 +158,7 @@ impl Module {
     /// # Errors
     /// [`Error::SignatureInvalid`].
     pub fn verify_signature(&self, session: SessionHandle, data: &[u8]) -> Result<()> {
-        self.session(session)?.state.lock().verify_signature(data)
+        self.session(session)?.mac(|state| state.verify_signature(data))
     }
 
     /// Checks the MAC given at the beginning over all parts
@@ -162,6 +167,6 @@ impl Module {
     /// # Errors
     /// [`Error::SignatureInvalid`].
     pub fn verify_signature_final(&self, session: SessionHandle) -> Result<()> {
-        self.session(session)?.state.lock().verify_signature_final()
+        self.session(session)?.mac(|state| state.verify_signature_final())
     }
 }

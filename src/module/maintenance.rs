@@ -2,8 +2,9 @@
 //! standard.
 
 use super::Module;
+use crate::audit::{Event, Identity};
 use crate::error::{Error, Result};
-use crate::policy::Principal;
+use crate::policy::{Action, Principal};
 use crate::secret::Pin;
 use crate::store::Compacted;
 use crate::token::Token;
@@ -29,7 +30,9 @@ impl Module {
     /// [`Token::rotate_root_key`](crate::token::Token::rotate_root_key).
     pub fn rotate_root_key(&self, handle: SessionHandle) -> Result<u64> {
         let session = self.read_write_session(handle)?;
-        session.token.rotate_root_key(session.principal())
+        let (token, principal) = (&session.token, session.principal());
+        let event = token.event(principal, Action::RotateRootKey.name());
+        token.recorded(event, || token.rotate_root_key(principal))
     }
 
     /// Makes the files of a token as small as what they hold.
@@ -53,10 +56,21 @@ impl Module {
     pub fn zeroize_token(&self, slot: SlotId, so_pin: Option<&Pin>) -> Result<()> {
         let slot = self.slot(slot)?;
         let mut state = slot.state.lock();
-        if let Some(pin) = so_pin {
-            let token = self.token(&slot, &mut state)?;
-            let token = token.ok_or(Error::TokenNotPresent(slot.id))?;
-            token.verify(UserType::SecurityOfficer, pin)?;
+        let event = |forced| {
+            let event = Event::new("signet:ZeroizeToken", Identity::SecurityOfficer);
+            event.with("force", forced)
+        };
+        match (so_pin, self.token(&slot, &mut state)) {
+            (Some(pin), token) => {
+                let token = token?.ok_or(Error::TokenNotPresent(slot.id))?;
+                // Recorded beforehand: afterwards there is nothing to record it in but
+                // what was set aside.
+                let verified = || token.verify(UserType::SecurityOfficer, pin);
+                token.recorded(event(false), verified)?;
+            }
+            // Whether it can be recorded or not.
+            (None, Ok(Some(token))) => drop(token.record(&event(true))),
+            (None, _) => {}
         }
         self.place.remove(slot.id.number()).map_err(|error| match error {
             Error::SlotIdInvalid(slot) => Error::TokenNotPresent(slot),

@@ -7,6 +7,7 @@
 use super::Module;
 use super::prepared::PreparedKey;
 use super::slots::{Slot, SlotState};
+use crate::audit::{Event, Value};
 use crate::error::{Error, Result};
 use crate::mechanism::{IMPORTED_KEY_MAX, IMPORTED_KEY_MIN, digest};
 use crate::object::Object;
@@ -161,7 +162,9 @@ impl Module {
             if !session.read_write {
                 return Err(Error::SessionReadOnly);
             }
-            let live = session.token.insert(session.principal(), action, object)?;
+            let (token, principal) = (&session.token, session.principal());
+            let event = token.event_on(principal, action, &object);
+            let live = token.recorded(event, || token.insert(principal, action, object))?;
             return self.token_handle(session, &slot, &mut slot.state.lock(), Found::of(live));
         }
         let mut state = slot.state.lock();
@@ -332,19 +335,30 @@ impl Module {
         let principal = session.principal();
         let key = self.object(&session, principal, object, Error::ObjectHandleInvalid)?;
         let key = key.as_ref().ok_or(Error::ObjectHandleInvalid(object))?;
-        Ok(wanted
+        let is_token_key = key.live().is_some() && key.object().key_type().is_some();
+        wanted
             .iter()
             .map(|&number| {
-                if AttributeType::from_ck(number) == Some(AttributeType::Value) {
-                    session
-                        .token
-                        .authorize(principal, Action::ReadValue, Resource::Object(key.object()))
-                        .and_then(|()| session.token.require_state(Action::ReadValue, key.object()))
-                        .map_err(|_| Error::AttributeSensitive(AttributeType::Value))?;
+                if AttributeType::from_ck(number) != Some(AttributeType::Value) {
+                    return Ok(key.object().read(number));
                 }
-                key.object().read(number)
+                let read = session
+                    .token
+                    .authorize(principal, Action::ReadValue, Resource::Object(key.object()))
+                    .and_then(|()| session.token.require_state(Action::ReadValue, key.object()))
+                    .map_err(|_| Error::AttributeSensitive(AttributeType::Value))
+                    .and_then(|()| key.object().read(number));
+                if is_token_key {
+                    session.token.trail().require()?;
+                    let event = session
+                        .token
+                        .event_on(principal, Action::ReadValue, key.object())
+                        .read_only();
+                    session.token.record(&event.ended(&read))?;
+                }
+                Ok(read)
             })
-            .collect())
+            .collect()
     }
 
     /// The size of an object in bytes (`C_GetObjectSize`).
@@ -378,12 +392,15 @@ impl Module {
             if !session.read_write {
                 return Err(Error::SessionReadOnly);
             }
-            return session
-                .token
-                .update(principal, live, &mut |present| {
-                    Ok(Changes::set(present, template, security_officer)?.applied(present))
-                })?
-                .ok_or(Error::ObjectHandleInvalid(object));
+            let event = session.token.event_on(principal, Action::UpdateAttributes, key.object());
+            return session.token.recorded(naming(event, template), || {
+                session
+                    .token
+                    .update(principal, live, &mut |present| {
+                        Ok(Changes::set(present, template, security_officer)?.applied(present))
+                    })?
+                    .ok_or(Error::ObjectHandleInvalid(object))
+            });
         }
         session.token.authorize(
             principal,
@@ -441,9 +458,12 @@ impl Module {
             if !session.read_write {
                 return Err(Error::SessionReadOnly);
             }
-            let removed = session.token.remove(principal, live)?;
-            self.forget_gone(&session, object, live.object().unique_id())?;
-            return removed.ok_or(Error::ObjectHandleInvalid(object));
+            let event = session.token.event_on(principal, Action::DestroyKey, live.object());
+            return session.token.recorded(event, || {
+                let removed = session.token.remove(principal, live)?;
+                self.forget_gone(&session, object, live.object().unique_id())?;
+                removed.ok_or(Error::ObjectHandleInvalid(object))
+            });
         }
         session.token.authorize(principal, Action::DestroyKey, Resource::Object(key.object()))?;
         if !key.object().flag(AttributeType::Destroyable) {
@@ -480,6 +500,15 @@ impl Module {
         }
         self.end_operations(state, |mac| gone.contains(&mac.key()));
     }
+}
+
+/// The record of a change names the attributes, and no value.
+fn naming(event: Event, template: &Template<'_>) -> Event {
+    let names = template.iter().filter_map(|attribute| {
+        let known = AttributeType::from_ck(attribute.number)?;
+        Some(Value::from(&*known.to_string()))
+    });
+    event.with("attributes", Value::List(names.collect()))
 }
 
 /// Only the SO may make a trusted key.

@@ -4,7 +4,7 @@ use super::Module;
 use super::handle_table::Held;
 use super::slots::{Slot, SlotState};
 use crate::error::{Error, Result};
-use crate::policy::Principal;
+use crate::policy::{Action, Principal};
 use crate::secret::Pin;
 use crate::session::{Cancel, MacOperation, Session};
 use crate::store::Presence;
@@ -98,6 +98,8 @@ impl Module {
         self.sessions.remove(handle.0);
         state.read_only_sessions -= usize::from(!session.read_write);
         self.destroy_session_objects(&mut state, |entry| entry.owner() == Some(handle));
+        // What cannot be recorded does not keep a session open.
+        let _ = session.record_counts();
         if state.sessions.is_empty() {
             self.end_login_if_any(&session.token, &mut state)?;
             state.presence = None;
@@ -210,7 +212,8 @@ impl Module {
                 self.forget_login(&mut state);
             }
         }
-        log_in(&session.token)?;
+        session.token.trail().require()?;
+        session.token.recorded_login(user, log_in(&session.token))?;
         // Checking the PIN took long; a read-only session may have come meanwhile,
         // or this session, the last one, may be gone.
         let mut state = slot.state.lock();
@@ -234,6 +237,10 @@ impl Module {
 
     /// Logs out (PKCS#11 v3.2 §5.6.9).
     fn end_login(&self, token: &Token, state: &mut SlotState) -> Result<()> {
+        for session in state.sessions.iter().filter_map(|handle| self.sessions.get(handle.0)) {
+            // What cannot be recorded keeps nobody logged in.
+            let _ = session.record_counts();
+        }
         token.logout()?;
         self.forget_login(state);
         Ok(())
@@ -285,7 +292,9 @@ impl Module {
     /// [`Error::PinLenRange`], [`Error::TokenWriteProtected`].
     pub fn init_pin(&self, handle: SessionHandle, pin: &Pin) -> Result<()> {
         let session = self.session(handle)?;
-        session.token.init_pin(session.principal(), pin)
+        let (token, principal) = (&session.token, session.principal());
+        let event = token.event(principal, Action::InitializePin.name());
+        token.recorded(event, || token.init_pin(principal, pin))
     }
 
     /// Changes the PIN of whoever is logged in, or the owner's when nobody is
@@ -299,7 +308,8 @@ impl Module {
             return Err(Error::SessionReadOnly);
         }
         let holder = session.token.holder().unwrap_or(Holder::Standard(UserType::User));
-        session.token.set_pin(holder, old, new)
+        let event = session.token.event(session.principal(), "signet:ChangePin");
+        session.token.recorded(event, || session.token.set_pin(holder, old, new))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Module;
 use super::token_objects::TokenObjects;
+use crate::audit::{Event, Identity};
 use crate::error::{Error, Result};
 use crate::object::Object;
 use crate::secret::Pin;
@@ -166,7 +167,8 @@ impl Module {
             return Err(Error::SessionExists);
         }
         if let Some(token) = self.token(&slot, &mut state)? {
-            token.reinitialize(label, so_pin)?;
+            let event = initializing(label, slot.id);
+            token.recorded(event, || token.reinitialize(label, so_pin))?;
             self.forget_token_objects(&mut state);
             Ok(())
         } else {
@@ -271,10 +273,12 @@ impl Module {
     }
 
     fn place_token(&self, slot: &Slot, state: &mut SlotState, draft: &Draft) -> Result<()> {
-        state.token = Some(Arc::new(draft.create(&*self.place, slot.id)?));
+        let token = Arc::new(draft.create(&*self.place, slot.id)?);
+        state.token = Some(Arc::clone(&token));
         // Whoever made the token does not need to be told of it.
         self.announced.lock().insert(slot.id);
-        Ok(())
+        let event = initializing(&token.info()?.label, slot.id);
+        token.record(&event.noting("objects", draft.objects.len() as u64))
     }
 
     fn forget_token_objects(&self, state: &mut SlotState) {
@@ -297,4 +301,10 @@ impl Module {
         announced.insert(new);
         Ok(new)
     }
+}
+
+/// A token is made or emptied: whoever does so sets, or knows, the SO's PIN.
+fn initializing(label: &str, slot: SlotId) -> Event {
+    let event = Event::new("signet:InitializeToken", Identity::SecurityOfficer);
+    event.with("label", label).with("slot", slot.number())
 }

@@ -1,5 +1,6 @@
 //! The module over places in memory, as one application or several see it.
 
+mod audit;
 mod first_start;
 mod key_life;
 mod keys;
@@ -13,6 +14,7 @@ mod threads;
 use super::*;
 use crate::clock::ManualClock;
 use crate::entropy::OsEntropy;
+use crate::log::NoLog;
 use crate::mechanism::RawMechanism;
 use crate::session::{Output, Purpose, Room};
 use crate::store::MemoryPlace;
@@ -45,7 +47,7 @@ pub(super) fn config() -> Config {
 
 pub(super) fn module_with(place: &Arc<MemoryPlace>, config: &Config) -> Module {
     let clock = Arc::new(ManualClock::new(UNIX_EPOCH + Duration::from_secs(1_800_000_000)));
-    let surroundings = Surroundings { entropy: Arc::new(OsEntropy), clock };
+    let surroundings = Surroundings { entropy: Arc::new(OsEntropy), clock, log: Arc::new(NoLog) };
     Module::new(Arc::<MemoryPlace>::clone(place), surroundings, config).unwrap()
 }
 

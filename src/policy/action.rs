@@ -157,6 +157,8 @@ actions! {
     /// Users, roles and access keys are made, changed and removed: `signet user`,
     /// `signet role`.
     ManageIdentities = "signet:ManageIdentities" on Account,
+    /// The audit trail's checkpoints are signed, and the key for that is shown: `signet audit`.
+    SignCheckpoint = "signet:SignCheckpoint" on Account,
     /// `signet token rotate-root-key`.
     RotateRootKey = "signet:RotateRootKey" on Account,
 }

@@ -46,7 +46,13 @@ pub fn authorize(principal: Principal, action: Action, resource: Resource<'_>) -
             return Err(Error::ActionProhibited("only the token's owner may do this"));
         }
         (Principal::SecurityOfficer, Resource::Token) => {
-            matches!(action, Action::InitializePin | Action::CheckToken | Action::Quarantine)
+            matches!(
+                action,
+                Action::InitializePin
+                    | Action::CheckToken
+                    | Action::Quarantine
+                    | Action::SignCheckpoint
+            )
         }
         (Principal::Named(_) | Principal::Public, Resource::Token) => false,
         (Principal::SecurityOfficer | Principal::Public, Resource::Object(object)) => {

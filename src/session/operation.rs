@@ -1,6 +1,7 @@
 //! One MAC operation, and the standard's convention on output (PKCS#11 v3.2
 //! §5.2).
 
+use super::recording::Trace;
 use crate::error::{Error, Result};
 use crate::mechanism::hmac::{Hmac, Tag};
 use crate::types::ObjectHandle;
@@ -93,6 +94,8 @@ pub struct MacOperation {
     in_parts: bool,
     key: ObjectHandle,
     needs_login: bool,
+    /// How its end is recorded, if it is.
+    pub(super) trace: Option<Trace>,
 }
 
 impl MacOperation {
@@ -100,7 +103,7 @@ impl MacOperation {
     /// `needs_login`: the operation ends when its user logs out.
     #[must_use]
     pub const fn new(state: Hmac, length: usize, key: ObjectHandle, needs_login: bool) -> Self {
-        Self { state, length, in_parts: false, key, needs_login }
+        Self { state, length, in_parts: false, key, needs_login, trace: None }
     }
 
     /// The key in use.

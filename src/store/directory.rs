@@ -2,8 +2,8 @@
 //!
 //! Beside them lies `signet.lock`, which orders creation and removal. A token is made
 //! as `.slot-<n>.new` and removed as `.slot-<n>.gone`; what is found under such a
-//! name, with the lock held, was left behind by the dead. All other entries are
-//! somebody else's and stay untouched.
+//! name, with the lock held, was left behind by the dead. What of a token outlives it is
+//! moved beside it before. All other entries are somebody else's and stay untouched.
 //!
 //! The directory is listed each time it is asked for, which is never on the way of a
 //! signature. Tokens are also copied in, moved and removed by hand, and nothing cheaper
@@ -15,7 +15,9 @@
 use super::files::{self, Pauses, Queue};
 use super::generation::GenerationPage;
 use super::sqlite::process::Inside;
-use super::sqlite::{DATABASE, DATABASE_LOG, GENERATION_FILE, SqliteStore, WRITERS_FILE};
+use super::sqlite::{
+    DATABASE, DATABASE_LOG, GENERATION_FILE, LASTING_DIRECTORY, SqliteStore, WRITERS_FILE,
+};
 use super::{Change, Place, Store, slot_id};
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
@@ -250,8 +252,33 @@ fn bury(leaving: &Path, still: Still) -> Result<()> {
         page.retire();
     }
     let overwritten = overwrite(leaving);
+    set_aside(leaving)?;
     fs::remove_dir_all(leaving).map_err(|error| Error::io(leaving, "remove", &error))?;
     overwritten
+}
+
+/// Moves what outlives a token out of its directory: `audit` in `.slot-<n>.gone` becomes
+/// `slot-<n>.audit-<name>` beside it, called after the first file in it, whose name no other
+/// token's has. An empty one goes with the rest.
+fn set_aside(leaving: &Path) -> Result<()> {
+    let lasting = leaving.join(LASTING_DIRECTORY);
+    let first = match fs::read_dir(&lasting) {
+        Ok(entries) => entries.flatten().map(|entry| entry.file_name()).min(),
+        Err(_) => None,
+    };
+    let name = leaving.file_name().and_then(|name| name.to_str());
+    let token = name.and_then(|name| name.strip_prefix('.')?.strip_suffix(".gone"));
+    let (Some(first), Some(token), Some(directory)) = (first, token, leaving.parent()) else {
+        return Ok(());
+    };
+    let first = PathBuf::from(first).with_extension("");
+    let name = format!("{token}.{LASTING_DIRECTORY}-{}", first.display());
+    // It is there already if a copy of the token was removed before.
+    let copies = (2..).map(|copy| format!("{name}.{copy}"));
+    let mut names = std::iter::once(name.clone()).chain(copies).map(|name| directory.join(name));
+    let Some(kept) = names.find(|kept| kept.symlink_metadata().is_err()) else { return Ok(()) };
+    fs::rename(&lasting, &kept).map_err(|error| Error::io(&lasting, "rename", &error))?;
+    files::sync_directory(directory)
 }
 
 /// Overwrites what a token holds, so that the disk does not give it away; as far as the

@@ -237,4 +237,8 @@ impl Store for Guarded {
     fn files(&self) -> Vec<(PathBuf, u64)> {
         self.store.files()
     }
+
+    fn lasting_directory(&self) -> Option<PathBuf> {
+        self.store.lasting_directory()
+    }
 }

@@ -54,6 +54,8 @@ pub(super) const DATABASE: &str = "token.db";
 pub(super) const DATABASE_LOG: &str = "token.db-wal";
 pub(super) const GENERATION_FILE: &str = "generation";
 pub(super) const WRITERS_FILE: &str = "writers";
+/// What outlives the token: see [`Store::lasting_directory`].
+pub(super) const LASTING_DIRECTORY: &str = "audit";
 pub(super) const ATTEMPTS_FILE: &str = "attempts";
 const PRESENCE_FILE: &str = "presence";
 const COPIES_FILE: &str = "copies";
@@ -687,6 +689,10 @@ impl Store for SqliteStore {
             .into_iter()
             .filter_map(with_size)
             .collect()
+    }
+
+    fn lasting_directory(&self) -> Option<PathBuf> {
+        Some(self.database.parent()?.join(LASTING_DIRECTORY))
     }
 }
 

@@ -226,11 +226,13 @@ impl Token {
     /// [`Error::UserNotLoggedIn`].
     pub fn logout(&self) -> Result<()> {
         let _one_at_a_time = self.login.lock();
-        let mut registry = self.registry.lock();
-        let before = self.access.swap(Arc::new(Access::PUBLIC));
+        let before = self.access.load_full();
         if before.principal == Principal::Public {
             return Err(Error::UserNotLoggedIn);
         }
+        self.take_leave(&before);
+        let mut registry = self.registry.lock();
+        self.access.store(Arc::new(Access::PUBLIC));
         registry.retire_sealed();
         Ok(())
     }

@@ -39,6 +39,9 @@ pub const ALIAS: Kind = Kind(12);
 /// The kinds whose records hold one sealed value each.
 pub const VALUES: [Kind; 5] = [USER, ROLE, ACCESS_KEY, GRANT, ALIAS];
 
+/// The key pair that signs the checkpoints of the audit trail.
+pub const AUDIT_KEY: Kind = Kind(13);
+
 /// What anybody may read of a token.
 #[derive(Debug, Clone, Encode, Decode)]
 #[cbor(array)]

@@ -9,9 +9,9 @@ use super::check::Check;
 use super::credential::{self, decode, place_of};
 use super::live::Registry;
 use super::record::{
-    ACCESS_KEY, ALIAS, CREDENTIAL, GRANT, Header, PRIVATE, PUBLIC, ROLE, TRANSPORT, USER,
+    ACCESS_KEY, ALIAS, AUDIT_KEY, CREDENTIAL, GRANT, Header, PRIVATE, PUBLIC, ROLE, TRANSPORT, USER,
 };
-use super::{Access, Token, sealed, set, transport};
+use super::{Access, Token, audit, sealed, set, transport};
 use crate::error::{Error, Result};
 use crate::policy::{Action, Principal, Resource};
 use crate::store::{Change, Cursor, Kind, Reader, Record, RecordId};
@@ -36,6 +36,7 @@ const SEALED: &[(Kind, Reseal)] = &[
     (ACCESS_KEY, reseal_value),
     (GRANT, reseal_value),
     (ALIAS, reseal_value),
+    (AUDIT_KEY, reseal_audit_key),
 ];
 
 /// How many records are held in memory at once.
@@ -280,4 +281,10 @@ fn reseal_transport_key(rotation: &Rotation<'_>, record: &Record) -> Result<Opti
 fn reseal_value(rotation: &Rotation<'_>, record: &Record) -> Result<Option<Change>> {
     let entropy = &*rotation.token.surroundings.entropy;
     sealed::resealed(record, rotation.old, &rotation.new, entropy).map(Some)
+}
+
+fn reseal_audit_key(rotation: &Rotation<'_>, record: &Record) -> Result<Option<Change>> {
+    let entropy = &*rotation.token.surroundings.entropy;
+    let key = audit::open(record, rotation.old)?;
+    audit::put(&rotation.new, &key, record.version, entropy).map(Some)
 }

@@ -27,6 +27,7 @@ mod wrapped;
 use super::*;
 use crate::clock::ManualClock;
 use crate::entropy::{self, OsEntropy};
+use crate::log::NoLog;
 use crate::object::Object;
 use crate::object::query::Query;
 use crate::object::request::{Contribution, NewObject};
@@ -77,7 +78,11 @@ impl World {
     }
 
     pub fn surroundings(&self) -> Surroundings {
-        Surroundings { entropy: Arc::new(OsEntropy), clock: self.clock.clone() }
+        Surroundings {
+            entropy: Arc::new(OsEntropy),
+            clock: self.clock.clone(),
+            log: Arc::new(NoLog),
+        }
     }
 
     /// The place with nothing of this process's state: a memory place keeps none.

@@ -3,8 +3,10 @@
 
 use super::record::{PRIVATE, PUBLIC};
 use super::{
-    Header, LiveObject, NewToken, Settings, Surroundings, Token, credential, objects, rotation, set,
+    Header, LiveObject, NewToken, Settings, Surroundings, Token, audit, credential, objects,
+    rotation, set,
 };
+use crate::audit::SigningKey;
 use crate::entropy;
 use crate::error::{Error, Result};
 use crate::object::Object;
@@ -99,6 +101,7 @@ impl Draft {
             }
             first.push(credential::first(&user.into(), &vault, serial, pin, settings, entropy)?);
         }
+        first.push(audit::put(&vault, &SigningKey::new(entropy)?, 0, entropy)?);
         Ok(Self { settings, objects: Sealed::new(Arc::new(vault), surroundings), first })
     }
 

@@ -4,6 +4,7 @@ use crate::common::*;
 use cryptoki_sys::*;
 use signet_pkcs11::clock::{Clock, ManualClock, SystemClock};
 use signet_pkcs11::entropy::OsEntropy;
+use signet_pkcs11::log::NoLog;
 use signet_pkcs11::object::kms::NewKey;
 use signet_pkcs11::object::{KeySpec, Origin};
 use signet_pkcs11::policy::Principal;
@@ -61,7 +62,7 @@ fn as_of(w: &World, behind: Duration) -> Token {
     let entropy = Arc::new(OsEntropy);
     let place = DirectoryPlace::new(w.directory().join("tokens"), entropy.clone());
     let clock = Arc::new(ManualClock::new(SystemClock.now() - behind));
-    let surroundings = Surroundings { entropy, clock };
+    let surroundings = Surroundings { entropy, clock, log: Arc::new(NoLog) };
     let token = Token::open(&place, SlotId(0), &surroundings, Settings::default()).unwrap();
     token.login(UserType::User, &Pin::copied(USER_PIN.as_bytes())).unwrap();
     token

@@ -4,6 +4,7 @@ use super::place::*;
 use signet_pkcs11::clock::SystemClock;
 use signet_pkcs11::config::Config;
 use signet_pkcs11::entropy::OsEntropy;
+use signet_pkcs11::log::NoLog;
 use signet_pkcs11::mechanism::RawMechanism;
 use signet_pkcs11::module::Module;
 use signet_pkcs11::secret::Pin;
@@ -101,7 +102,7 @@ fn a_key_is_named_exactly() {
 fn make_keys(place: &Place, count: usize) {
     let (directory, entropy) = (place.path().join("tokens"), Arc::new(OsEntropy));
     let tokens = Arc::new(DirectoryPlace::new(&directory, entropy.clone()));
-    let surroundings = Surroundings { entropy, clock: Arc::new(SystemClock) };
+    let surroundings = Surroundings { entropy, clock: Arc::new(SystemClock), log: Arc::new(NoLog) };
     let module =
         Module::new(tokens, surroundings, &Config::with_token_dir(directory.clone())).unwrap();
     let session = module.open_session(SlotId(0), true).unwrap();

@@ -5,6 +5,7 @@ use signet_pkcs11::clock::SystemClock;
 use signet_pkcs11::config::Config;
 use signet_pkcs11::entropy::OsEntropy;
 use signet_pkcs11::error::Error;
+use signet_pkcs11::log::NoLog;
 use signet_pkcs11::module::Module;
 use signet_pkcs11::secret::Pin;
 use signet_pkcs11::store::DirectoryPlace;
@@ -28,7 +29,11 @@ impl Program {
     fn on(place: &Place) -> Self {
         let entropy = Arc::new(OsEntropy);
         let tokens = place.path().join("tokens");
-        let surroundings = Surroundings { entropy: entropy.clone(), clock: Arc::new(SystemClock) };
+        let surroundings = Surroundings {
+            entropy: entropy.clone(),
+            clock: Arc::new(SystemClock),
+            log: Arc::new(NoLog),
+        };
         let config = Config::with_token_dir(tokens.clone());
         let tokens = Arc::new(DirectoryPlace::new(tokens, entropy));
         let module = Module::new(tokens, surroundings, &config).unwrap();

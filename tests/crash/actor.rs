@@ -17,6 +17,7 @@ use cryptoki_sys::*;
 use libloading::os::unix::Library;
 use signet_pkcs11::clock::SystemClock;
 use signet_pkcs11::entropy::OsEntropy;
+use signet_pkcs11::log::NoLog;
 use signet_pkcs11::secret::Pin;
 use signet_pkcs11::store::DirectoryPlace;
 use signet_pkcs11::token::{Name, Settings, Surroundings, Token};
@@ -202,7 +203,7 @@ fn open(slot: CK_SLOT_ID, pin: &str) -> Token {
     let tokens = std::env::var_os("SIGNET_TOKENDIR").expect("it is set");
     let entropy = Arc::new(OsEntropy);
     let place = DirectoryPlace::new(tokens, entropy.clone());
-    let surroundings = Surroundings { entropy, clock: Arc::new(SystemClock) };
+    let surroundings = Surroundings { entropy, clock: Arc::new(SystemClock), log: Arc::new(NoLog) };
     let slot = SlotId::from_number(slot).expect("a number of a slot");
     // The floor, as the other processes: nothing is to be raised.
     let pin_parameters = PinParameters { memory_kib: 7168, iterations: 5, lanes: 1 };

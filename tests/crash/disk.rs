@@ -187,9 +187,14 @@ impl Disk {
             },
             What::Rename(old, new) => {
                 let ((from, old), (to, new)) = (self.parent(old), self.parent(new));
-                assert_eq!(from, to, "a rename within one directory");
                 let number = self.inodes[&event.inode];
-                self.change_name(from, NameChange::Rename(old, new, number));
+                if from == to {
+                    self.change_name(from, NameChange::Rename(old, new, number));
+                } else {
+                    // Of two directories either may be synced without the other.
+                    self.change_name(to, NameChange::Add(new, number));
+                    self.change_name(from, NameChange::Remove(old));
+                }
             }
             What::Link(new) => {
                 let ((directory, name), number) = (self.parent(new), self.inodes[&event.inode]);

@@ -34,6 +34,7 @@ fn a_record_has_the_fields_of_cloudtrail() {
     let origin = Origin { address: "192.0.2.7".into(), agent: "aws-cli/2.0".into() };
     let identity = Identity::Role {
         role: "producer".into(),
+        unique_id: "AROAEXAMPLE".into(),
         session: "s1".into(),
         access_key: Some("AKIAEXAMPLE".into()),
     };
@@ -54,7 +55,7 @@ fn a_record_has_the_fields_of_cloudtrail() {
         ("/eventSource", "kms.amazonaws.com"),
         ("/eventName", "GenerateMac"),
         ("/userIdentity/type", "AssumedRole"),
-        ("/userIdentity/principalId", "producer:s1"),
+        ("/userIdentity/principalId", "AROAEXAMPLE:s1"),
         ("/userIdentity/arn", "arn:aws:sts::000000000000:assumed-role/producer/s1"),
         ("/userIdentity/accessKeyId", "AKIAEXAMPLE"),
         (
@@ -87,12 +88,18 @@ fn texts_are_cut_and_cannot_make_a_line() {
     let (world, directory) = (World::new(), tempfile::tempdir().unwrap());
     let trail = world.trail(directory.path());
     let hostile = format!("\"}}\n{{\"trail\":{{\"segment\":\"{}\u{202e}\0", "é".repeat(500));
-    let event =
-        Event::new("signet:CopyKey", Identity::User { name: (&*hostile).into(), access_key: None })
-            .with("label", &*hostile)
-            .refused(&hostile, &hostile)
-            .noting("follows", &*hostile)
-            .on(Resource::Key((&*hostile).into()));
+    let event = Event::new(
+        "signet:CopyKey",
+        Identity::User {
+            name: (&*hostile).into(),
+            unique_id: (&*hostile).into(),
+            access_key: None,
+        },
+    )
+    .with("label", &*hostile)
+    .refused(&hostile, &hostile)
+    .noting("follows", &*hostile)
+    .on(Resource::Key((&*hostile).into()));
     trail.record(&event).unwrap();
     let line = lines(&trail.archive()).pop().unwrap();
     let label = line["requestParameters"]["label"].as_str().unwrap();
@@ -266,7 +273,7 @@ fn nothing_goes_that_no_checkpoint_covers_or_somebody_writes() {
 #[test]
 fn a_trail_in_memory_is_one_like_any_other() {
     let (world, memory) = (World::new(), Arc::new(Memory::default()));
-    let scope = Scope::of(SERIAL);
+    let scope = Scope::of(SERIAL, Home::DEFAULT);
     let trail =
         Trail::in_memory(memory.clone(), scope.clone(), world.surroundings(), world.settings);
     let mut follower = trail.archive().follow().unwrap();
@@ -308,8 +315,12 @@ fn a_checkpoint_is_a_signed_note() {
     assert_eq!(Checkpoint::open(&wrong, &peter), Err("its signature is wrong"));
 
     let world = World::new();
-    let trail =
-        Trail::in_memory(Arc::default(), Scope::of(SERIAL), world.surroundings(), world.settings);
+    let trail = Trail::in_memory(
+        Arc::default(),
+        Scope::of(SERIAL, Home::DEFAULT),
+        world.surroundings(),
+        world.settings,
+    );
     trail.record(&event(1)).unwrap();
     let note = world.checkpoint(&trail, Cover::Own);
     let verifier = world.verifier();

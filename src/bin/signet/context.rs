@@ -32,20 +32,23 @@ impl Context {
     /// Reads the configuration and opens the token directory.
     pub fn open() -> Result<Self, Failure> {
         let config = Config::load(&OsEnvironment)?;
-        let clock = Arc::new(SystemClock);
-        let pid = std::process::id();
-        let log = Logger::open(config.log_level, &config.log_target, clock.clone(), pid)?;
+        let log = Arc::new(Self::log(&config)?);
         for notice in &config.notices {
             log.record(notice.level, format_args!("{}", notice.text));
         }
-        Self::over(config)
+        Self::over(config, log)
     }
 
-    fn over(config: Config) -> Result<Self, Failure> {
+    fn log(config: &Config) -> Result<Logger, Failure> {
+        let (clock, pid) = (Arc::new(SystemClock), std::process::id());
+        Ok(Logger::open(config.log_level, &config.log_target, clock, pid)?)
+    }
+
+    fn over(config: Config, log: Arc<Logger>) -> Result<Self, Failure> {
         let entropy = Arc::new(OsEntropy);
         let place = DirectoryPlace::new(&config.token_dir, entropy.clone());
         let place = Arc::new(place.with_busy_timeout(config.busy_timeout));
-        let surroundings = Surroundings { entropy, clock: Arc::new(SystemClock) };
+        let surroundings = Surroundings { entropy, clock: Arc::new(SystemClock), log };
         let module = Module::new(place, surroundings, &config)?;
         Ok(Self { module, directory: config.token_dir })
     }
@@ -53,10 +56,10 @@ impl Context {
     /// The same tokens without asking the rollback counter; and that counter.
     pub fn unguarded() -> Result<(Self, CounterFile), Failure> {
         let mut config = Config::load(&OsEnvironment)?;
-        let busy_timeout = config.busy_timeout;
+        let (log, busy_timeout) = (Arc::new(Self::log(&config)?), config.busy_timeout);
         let counter = config.rollback_counter.take();
         let counter = counter.ok_or("no rollback counter is set (rollback.counter)")?;
-        Ok((Self::over(config)?, CounterFile::new(counter, busy_timeout)))
+        Ok((Self::over(config, log)?, CounterFile::new(counter, busy_timeout)))
     }
 
     /// Every initialised token and its slot. One that cannot be read is named on

@@ -3,6 +3,7 @@
 use super::slots::{init, label, slots};
 use super::*;
 use crate::clock::SystemClock;
+use crate::log::NoLog;
 use crate::store::DirectoryPlace;
 
 fn ensure(module: &Module, label: &str) -> Result<()> {
@@ -92,7 +93,8 @@ fn a_token_that_cannot_be_read_may_be_the_one_but_hides_no_other() {
     let fresh = || {
         let entropy = Arc::new(OsEntropy);
         let place = Arc::new(DirectoryPlace::new(directory.path(), entropy.clone()));
-        let surroundings = Surroundings { entropy, clock: Arc::new(SystemClock) };
+        let surroundings =
+            Surroundings { entropy, clock: Arc::new(SystemClock), log: Arc::new(NoLog) };
         Module::new(place, surroundings, &config()).unwrap()
     };
     for label in ["zeroth", "first"] {

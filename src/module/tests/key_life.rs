@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::clock::Clock;
+use crate::log::NoLog;
 use crate::object::kms::NewKey;
 use crate::object::{KeySpec, Origin};
 use crate::secret::SecretBytes;
@@ -25,7 +26,8 @@ impl Two {
         let clock = Arc::new(ManualClock::new(UNIX_EPOCH + 20_000 * DAY));
         let application = || {
             let clock: Arc<dyn Clock> = clock.clone();
-            let surroundings = Surroundings { entropy: Arc::new(OsEntropy), clock };
+            let surroundings =
+                Surroundings { entropy: Arc::new(OsEntropy), clock, log: Arc::new(NoLog) };
             let place = Arc::<MemoryPlace>::clone(&place);
             let module = Module::new(place, surroundings, &config()).unwrap();
             let session = user_session(&module);

@@ -211,8 +211,9 @@ fn a_rotation_that_fails_half_way_leaves_everything_as_it_was() {
             assert_eq!(records(&token), before, "after {parts} parts");
             assert_whole(&here);
         }
-        // Header, credentials, private and public objects, the set, and the end.
-        assert_eq!(failures, 6);
+        // Header, credentials, private and public objects, the audit key, the set, and the
+        // end.
+        assert_eq!(failures, 7);
         assert_whole(&token);
     });
 }
