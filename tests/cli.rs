@@ -7,6 +7,7 @@
 mod paths;
 
 mod cli {
+    mod audit;
     mod backup;
     mod check;
     mod keys;

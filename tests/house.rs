@@ -156,6 +156,7 @@ const TABLE: &[Row] = &[
         module: "bin",
         // As for `ffi`, and the catalogue to list, and the objects of a backup.
         modules: &[
+            "audit",
             "backup",
             "clock",
             "config",
@@ -186,7 +187,7 @@ const TABLE: &[Row] = &[
             "store::Progress",
             "token",
         ],
-        crates: &["clap", "rpassword", "zeroize"],
+        crates: &["clap", "rpassword", "serde_json", "zeroize"],
     },
 ];
 

@@ -24,7 +24,7 @@ pub struct Who {
 }
 
 impl Who {
-    fn log_in<'c>(
+    pub fn log_in<'c>(
         &self,
         context: &'c Context,
         label: &str,

@@ -17,6 +17,7 @@ macro_rules! say {
 }
 
 mod alias;
+mod audit;
 mod backup;
 mod check;
 mod context;
@@ -89,6 +90,9 @@ enum Command {
     /// Make, restore and verify backups
     #[command(subcommand)]
     Backup(backup::Command),
+    /// Look at what was done with a token, and verify that nobody has changed the record of it
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Take over the tokens of other software
     #[command(subcommand)]
     Migrate(migrate::Command),
@@ -122,6 +126,7 @@ fn main() -> ExitCode {
         Command::Policy(command) => policy::run(command),
         Command::Mac(command) => mac::run(command),
         Command::Backup(command) => backup::run(command),
+        Command::Audit(command) => audit::run(command),
         Command::Migrate(command) => migrate::run(command),
         Command::Selftest => selftest::run(),
     };

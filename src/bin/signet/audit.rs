@@ -1,0 +1,309 @@
+//! `signet audit`: the audit trail of a token.
+
+use crate::Failure;
+use crate::check::Who;
+use crate::context::Context;
+use signet_pkcs11::audit::{Archive, Held, Millis, Read, Report, Verifier};
+use signet_pkcs11::error::Error;
+use signet_pkcs11::log::Escaped;
+use signet_pkcs11::types::{SlotId, Ulong};
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+mod filter;
+mod table;
+
+use filter::Filter;
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Show what was done, by whom, when, and how it ended
+    Show {
+        #[command(flatten)]
+        trail: Where,
+        #[command(flatten)]
+        filter: Filter,
+        /// Each record as it stands in the trail: one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what is being done, until this is stopped
+    Follow {
+        #[command(flatten)]
+        trail: Where,
+        #[command(flatten)]
+        filter: Filter,
+        /// Each record as it stands in the trail: one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell whether the trail is as it was written, without a PIN
+    #[command(after_help = "\
+Exit status: 0 nothing is wrong; 1 something is, or the trail could not be read; 2 the command line \
+was wrong.
+
+Without --key the key is taken from the token's own file: whoever could change the trail could \
+change that as well. Keep the key that `signet audit key` prints, and now and then what `signet \
+audit checkpoint` prints, elsewhere: what was cut off is found as far back as the newest checkpoint \
+that is kept.")]
+    Verify {
+        #[command(flatten)]
+        trail: Where,
+        /// What `signet audit key` has printed
+        #[arg(long, value_name = "VKEY")]
+        key: Option<Verifier>,
+        /// A checkpoint that was kept elsewhere; may be given several times
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Vec<PathBuf>,
+    },
+    /// Print all records in the order of time, as CloudTrail has them: {"Records":[…]}
+    Export {
+        #[command(flatten)]
+        trail: Where,
+        #[command(flatten)]
+        filter: Filter,
+        /// One JSON object a line instead
+        #[arg(long)]
+        lines: bool,
+    },
+    /// Print the key that verifies checkpoints; make it if the token has none yet
+    Key {
+        /// The token's label
+        label: String,
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Sign how far the trail has come, and print that to be kept elsewhere
+    Checkpoint {
+        /// The token's label
+        label: String,
+        #[command(flatten)]
+        who: Who,
+    },
+}
+
+/// Which trail.
+#[derive(clap::Args)]
+#[group(id = "where", required = true, multiple = false)]
+pub struct Where {
+    /// The token's label
+    label: Option<String>,
+    /// The token's slot
+    #[arg(long)]
+    slot: Option<Ulong>,
+    /// A directory that holds a trail: a copy, or that of a token that is gone
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
+}
+
+impl Where {
+    /// The trail, and the key that the token's file has for it.
+    fn open(&self) -> Result<(Archive, Option<Verifier>), Failure> {
+        if let Some(directory) = &self.directory {
+            let found = directory.metadata();
+            if !found.is_ok_and(|found| found.is_dir()) {
+                return Err(format!("{} is not a directory", directory.display()).into());
+            }
+            return Ok((Archive::in_directory(directory.clone()), None));
+        }
+        let context = Context::open()?;
+        let slot = match &self.label {
+            Some(label) => context.token(label)?.0,
+            None => SlotId(self.slot.unwrap_or_default()),
+        };
+        Ok(context.module.audit_trail(slot)?)
+    }
+}
+
+pub fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Show { trail, filter, json } => show(&trail.open()?.0, &filter, json),
+        Command::Follow { trail, filter, json } => follow(&trail.open()?.0, &filter, json),
+        Command::Verify { trail, key, checkpoint } => verify(&trail, key, &checkpoint),
+        Command::Export { trail, filter, lines } => export(&trail.open()?.0, &filter, lines),
+        Command::Key { label, who } => {
+            let context = Context::open()?;
+            let login = who.log_in(&context, &label, false)?;
+            say!("{}", login.module.audit_verifier(login.session)?);
+            Ok(())
+        }
+        Command::Checkpoint { label, who } => {
+            let context = Context::open()?;
+            let login = who.log_in(&context, &label, false)?;
+            let note = login.module.audit_checkpoint(login.session)?;
+            write!(std::io::stdout(), "{note}").map_err(|error| lost(&error))?;
+            Ok(())
+        }
+    }
+}
+
+fn lost(error: &std::io::Error) -> Error {
+    Error::FunctionFailed(format!("standard output: {error}"))
+}
+
+/// Writes records as they come, and counts what is none.
+struct Printer<'f> {
+    out: BufWriter<std::io::StdoutLock<'static>>,
+    filter: &'f Filter,
+    json: bool,
+    unreadable: u64,
+}
+
+impl<'f> Printer<'f> {
+    fn new(filter: &'f Filter, json: bool) -> Self {
+        Self { out: BufWriter::new(std::io::stdout().lock()), filter, json, unreadable: 0 }
+    }
+
+    fn take(&mut self, read: Read<'_>) -> Result<(), Error> {
+        let Read::Record(beginning, line) = read else {
+            self.unreadable += 1;
+            return Ok(());
+        };
+        if !self.filter.may_take(beginning) {
+            return Ok(());
+        }
+        // What is not needed to choose or to show is not taken apart.
+        if self.json && self.filter.looks_at_time_only() {
+            return writeln!(self.out, "{line}").map_err(|error| lost(&error));
+        }
+        let Ok(record) = serde_json::from_str(line) else {
+            self.unreadable += 1;
+            return Ok(());
+        };
+        if !self.filter.takes(&record) {
+            return Ok(());
+        }
+        let written = match self.json {
+            true => writeln!(self.out, "{line}"),
+            false => table::row(&mut self.out, &record),
+        };
+        written.map_err(|error| lost(&error))
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        Ok(self.out.flush().map_err(|error| lost(&error))?)
+    }
+
+    fn end(mut self) -> Result<(), Failure> {
+        self.flush()?;
+        if self.unreadable > 0 {
+            let lines = self.unreadable;
+            eprintln!("signet: {lines} lines are no records; `signet audit verify` says more");
+        }
+        Ok(())
+    }
+}
+
+fn show(trail: &Archive, filter: &Filter, json: bool) -> Result<(), Failure> {
+    let mut printer = Printer::new(filter, json);
+    if !json {
+        table::head(&mut printer.out).map_err(|error| lost(&error))?;
+    }
+    trail.visit(filter.since, &mut |read| printer.take(read))?;
+    printer.end()
+}
+
+fn follow(trail: &Archive, filter: &Filter, json: bool) -> Result<(), Failure> {
+    /// Four times a second: an interactive command may ask again and again.
+    const PAUSE: Duration = Duration::from_millis(250);
+    let mut printer = Printer::new(filter, json);
+    let mut follower = trail.follow()?;
+    if !json {
+        table::head(&mut printer.out).map_err(|error| lost(&error))?;
+    }
+    loop {
+        printer.flush()?;
+        std::thread::sleep(PAUSE);
+        follower.look(&mut |read| printer.take(read))?;
+    }
+}
+
+fn export(trail: &Archive, filter: &Filter, lines: bool) -> Result<(), Failure> {
+    if lines {
+        return show(trail, filter, true);
+    }
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut before = "{\"Records\":[";
+    trail.visit(filter.since, &mut |read| {
+        let Read::Record(beginning, line) = read else { return Ok(()) };
+        let chosen = filter.may_take(beginning)
+            && (filter.looks_at_time_only()
+                || serde_json::from_str(line).is_ok_and(|record| filter.takes(&record)));
+        if chosen {
+            write!(out, "{before}\n{line}").map_err(|error| lost(&error))?;
+            before = ",";
+        }
+        Ok(())
+    })?;
+    let before = if before == "," { "" } else { before };
+    writeln!(out, "{before}\n]}}").and_then(|()| out.flush()).map_err(|error| lost(&error))?;
+    Ok(())
+}
+
+fn verify(trail: &Where, key: Option<Verifier>, held: &[PathBuf]) -> Result<(), Failure> {
+    let (archive, claimed) = trail.open()?;
+    let is_claimed = key.is_none();
+    let key = key.or(claimed);
+    if key.is_none() && !held.is_empty() {
+        return Err("a checkpoint is of no use without the key that verifies it: --key".into());
+    }
+    let held = held.iter().map(|path| Held::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let report = archive.verify(key.as_ref(), &held)?;
+    print(&report, key.as_ref().filter(|_| is_claimed))?;
+    match report.findings.len() {
+        0 => {
+            say!("Nothing is wrong with the trail.");
+            Ok(())
+        }
+        1 => Err("1 thing is wrong with the trail".into()),
+        more => Err(format!("{more} things are wrong with the trail").into()),
+    }
+}
+
+fn print(report: &Report, claimed: Option<&Verifier>) -> Result<(), Failure> {
+    say!("Segments: {}, with {} records", report.segments, report.records);
+    for checkpoint in &report.checkpoints {
+        say!("Believed: {}", Escaped(checkpoint));
+    }
+    if let Some(key) = claimed {
+        say!("The key is the one in the token's file: {key}");
+    }
+    for name in &report.passed_over {
+        say!("Passed over, as no key that was given has signed it: {}", Escaped(name));
+    }
+    if report.uncovered > 0 {
+        say!(
+            "Records that no checkpoint covers, so that nothing tells whether more were cut off \
+             behind them: {}",
+            report.uncovered
+        );
+    }
+    for torn in &report.torn {
+        say!("{}, record {}: torn, as a kill or a power cut leaves it", torn.segment, torn.record);
+    }
+    for finding in &report.findings {
+        say!("{}", Escaped(&finding.to_string()));
+    }
+    Ok(())
+}
+
+/// A time on the command line: a date, a time, or how long ago.
+fn time(text: &str) -> Result<Millis, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let unknown = || {
+        format!("{text:?} is none of 2026-11-24, 2026-11-24T01:56:53Z, and 90s, 15m, 12h or 7d ago")
+    };
+    let seconds = match text.as_bytes().last() {
+        Some(b's') => 1,
+        Some(b'm') => 60,
+        Some(b'h') => 3600,
+        Some(b'd') => 86_400,
+        _ => return Err(unknown()),
+    };
+    let number: u64 = text[..text.len() - 1].parse().map_err(|_| unknown())?;
+    let ago = Duration::from_secs(number.saturating_mul(seconds));
+    Ok(SystemTime::now().checked_sub(ago).map_or(Millis(0), Millis::of))
+}
