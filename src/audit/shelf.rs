@@ -3,11 +3,12 @@
 use super::line::SegmentId;
 use crate::error::{Error, Result};
 use crate::store::files::{self, FileId, Queue};
+use nix::libc;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -89,6 +90,14 @@ const LOCK: &str = "lock";
 /// The largest checkpoint that is read, in bytes: some 100,000 segments.
 pub(super) const CHECKPOINT_MAX: u64 = 16 << 20;
 
+/// What a segment is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Begin,
+    GoOn,
+    Read,
+}
+
 /// A trail in a directory of its own.
 pub(super) struct Directory(pub PathBuf);
 
@@ -127,20 +136,30 @@ impl Directory {
         Ok(names)
     }
 
-    fn sheet(&self, id: &SegmentId, writable: bool) -> Result<Option<Paper>> {
+    /// A segment, for `purpose`; `None` if it is not there.
+    fn sheet(&self, id: &SegmentId, purpose: Purpose) -> Result<Option<Paper>> {
         let path = self.path(id);
-        match files::open(&path, writable) {
+        let opened = match purpose {
+            Purpose::Begin => files::open(&path, true),
+            Purpose::Read => files::open(&path, false),
+            Purpose::GoOn => OpenOptions::new()
+                .read(true)
+                .write(true)
+                .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+                .open(&path),
+        };
+        match opened {
             Ok(file) => {
-                let synced = AtomicBool::new(!writable);
-                Ok(Some(Paper { file, path, named: synced, locked: false }))
+                let named = AtomicBool::new(purpose == Purpose::Read);
+                Ok(Some(Paper { file, path, named, locked: false }))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io(&path, "open", &error)),
         }
     }
 
-    fn owned(&self, id: &SegmentId) -> Result<Option<Arc<dyn Sheet>>> {
-        let Some(mut sheet) = self.sheet(id, true)? else { return Ok(None) };
+    fn owned(&self, id: &SegmentId, purpose: Purpose) -> Result<Option<Arc<dyn Sheet>>> {
+        let Some(mut sheet) = self.sheet(id, purpose)? else { return Ok(None) };
         match sheet.file.try_lock() {
             Ok(()) => sheet.locked = true,
             Err(TryLockError::WouldBlock) => return Ok(None),
@@ -162,21 +181,21 @@ impl Shelf for Directory {
 
     fn create(&self, id: &SegmentId) -> Result<Option<Arc<dyn Sheet>>> {
         self.make()?;
-        self.owned(id)
+        self.owned(id, Purpose::Begin)
     }
 
     fn claim(&self, id: &SegmentId) -> Result<Option<Arc<dyn Sheet>>> {
         if !self.check()? || !files::check_file(&self.path(id))? {
             return Ok(None);
         }
-        self.owned(id)
+        self.owned(id, Purpose::GoOn)
     }
 
     fn open(&self, id: &SegmentId) -> Result<Option<Arc<dyn Sheet>>> {
         if !self.check()? || !files::check_file(&self.path(id))? {
             return Ok(None);
         }
-        Ok(self.sheet(id, false)?.map(|sheet| Arc::new(sheet) as Arc<dyn Sheet>))
+        Ok(self.sheet(id, Purpose::Read)?.map(|sheet| Arc::new(sheet) as Arc<dyn Sheet>))
     }
 
     fn remove(&self, id: &SegmentId) -> Result<()> {
