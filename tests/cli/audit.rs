@@ -6,12 +6,19 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// A token with a key, a wrong login and a MAC.
-fn with_history() -> Place {
+/// A token with a key, and a wrong login; the key's unique id.
+fn with_history() -> (Place, String) {
     let place = Place::with_token();
-    place.says(&["key", "generate", "--token", "demo", "--key", "jwt"], "Generated");
+    let id = generate(&place, "jwt");
     fails(&place.run_with(&["key", "list", "--token", "demo"], Some("9999"), b""), 1, "wrong PIN");
-    place
+    (place, id)
+}
+
+/// Makes a key of this label; its unique id.
+fn generate(place: &Place, label: &str) -> String {
+    let said = place.says(&["key", "generate", "--token", "demo", "--key", label], "Generated");
+    let line = said.lines().nth(1).unwrap();
+    line.split_whitespace().next().unwrap().to_owned()
 }
 
 /// The directory of the token's trail.
@@ -35,7 +42,7 @@ fn column(table: &str, from: usize, to: usize) -> Vec<&str> {
 
 #[test]
 fn what_was_done_is_shown_and_chosen_from() {
-    let place = with_history();
+    let (place, id) = with_history();
     let own = ["StartAuditSegment", "ContinueAuditSegment", "EndAuditSegment"];
     let table = place.says(&["audit", "show", "demo"], "TIME");
     let actions = column(&table, 40, 62).into_iter().filter(|action| !own.contains(action));
@@ -43,7 +50,7 @@ fn what_was_done_is_shown_and_chosen_from() {
     assert_eq!(actions, ["InitializeToken", "Login", "CreateKey", "Login"]);
     for (filter, expected) in [
         (&["--action", "kms:CreateKey"][..], &["root"][..]),
-        (&["--key", "jwt"], &["root"]),
+        (&["--key", &id], &["root"]),
         (&["--user", "root"], &["root", "root"]),
         (&["--user", "so"], &["so"]),
         (&["--errors"], &["public"]),
@@ -56,18 +63,20 @@ fn what_was_done_is_shown_and_chosen_from() {
     }
     let errors = place.says(&["audit", "show", "--slot", "0", "--errors"], "PinIncorrect");
     assert_eq!(errors.lines().count(), 2, "{errors}");
-    let lines = place.says(&["audit", "show", "demo", "--json", "--key", "jwt"], "\"CreateKey\"");
+    let lines = place.says(&["audit", "show", "demo", "--json", "--key", &id], "\"CreateKey\"");
     let record: serde_json::Value = serde_json::from_str(&lines).unwrap();
     assert_eq!(record["userIdentity"]["arn"], "arn:aws:iam::000000000000:root");
-    let id = record["resources"][0]["ARN"].as_str().unwrap().rsplit('/').next().unwrap();
-    place.says(&["audit", "show", "demo", "--key", id], "CreateKey");
+    let arn = record["resources"][0]["ARN"].as_str().unwrap();
+    assert!(arn.ends_with(&format!(":key/{id}")), "{arn}");
+    place.says(&["audit", "show", "demo", "--key", arn], "CreateKey");
+    assert!(!place.says(&["audit", "export", "demo"], "Records").contains("jwt"), "it is private");
     place.fails(&["audit", "show", "demo", "--since", "tomorrow"], 2, "none of 2026-11-24");
     place.fails(&["audit", "show", "other"], 1, "no token is labelled");
 }
 
 #[test]
 fn all_of_it_is_exported_as_cloudtrail_has_it() {
-    let place = with_history();
+    let (place, _) = with_history();
     let all = place.says(&["audit", "export", "demo"], "Records");
     let all: serde_json::Value = serde_json::from_str(&all).unwrap();
     let all = all["Records"].as_array().unwrap();
@@ -84,7 +93,7 @@ fn all_of_it_is_exported_as_cloudtrail_has_it() {
 
 #[test]
 fn what_was_done_to_the_trail_is_found_with_no_pin() {
-    let place = with_history();
+    let (place, _) = with_history();
     let key = place.says(&["audit", "key", "demo"], "signet/");
     let checkpoint = place.says(&["audit", "checkpoint", "demo"], "signet audit trail ");
     let kept = place.file("kept", &checkpoint);
@@ -115,7 +124,10 @@ fn what_was_done_to_the_trail_is_found_with_no_pin() {
     let record: serde_json::Value = serde_json::from_str(lines[created]).unwrap();
     let id = record["eventID"].as_str().unwrap();
     let number = created + 1;
-    found(content.replace("jwt", "jwx"), &format!("record {number} (event {id} of "));
+    found(
+        content.replace("\"CreateKey\"", "\"CreateKez\""),
+        &format!("record {number} (event {id} of "),
+    );
     let without = [&lines[..created], &lines[created + 1..]].concat().concat();
     found(without, &format!("record {number}: missing"));
     found(lines[..created].concat(), &format!("record {number}: missing, up to record "));
@@ -142,9 +154,9 @@ fn whoever_follows_sees_what_is_done() {
     // Once the head of the table is there, it follows.
     assert!(lines.next().unwrap().unwrap().starts_with("TIME"));
     for label in ["one", "two"] {
-        place.says(&["key", "generate", "--token", "demo", "--key", label], "Generated");
+        let id = generate(&place, label);
         let line = lines.next().unwrap().unwrap();
-        assert!(line.contains("CreateKey") && line.contains(label), "{line}");
+        assert!(line.contains("CreateKey") && line.contains(&id), "{line}");
     }
     follow.kill().unwrap();
     follow.wait().unwrap();
@@ -152,7 +164,7 @@ fn whoever_follows_sees_what_is_done() {
 
 #[test]
 fn a_destroyed_token_leaves_its_trail() {
-    let place = with_history();
+    let (place, _) = with_history();
     let key = place.says(&["audit", "key", "demo"], "signet/");
     place.says(&["token", "zeroize", "demo", "--yes"], "destroyed");
     let tokens = fs::read_dir(place.path().join("tokens")).unwrap();
@@ -173,7 +185,7 @@ fn a_destroyed_token_leaves_its_trail() {
 
 #[test]
 fn what_cannot_be_recorded_is_refused_if_it_must_be() {
-    let place = with_history();
+    let (place, _) = with_history();
     let directory = directory(&place);
     fs::remove_dir_all(&directory).unwrap();
     fs::write(&directory, "in the way").unwrap();

@@ -7,7 +7,7 @@ use signet_pkcs11::audit::{Beginning, Millis};
 /// Which records are wanted: those for which all of these are true.
 #[derive(clap::Args)]
 pub struct Filter {
-    /// Of this key: its label, unique id, ARN or alias
+    /// Of this key: its unique id, ARN or alias; the label of one that is not private
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
     /// By this user: name, ARN, access key, `root`, `so` or `public`
