@@ -19,7 +19,7 @@ use signet_pkcs11::clock::SystemClock;
 use signet_pkcs11::entropy::OsEntropy;
 use signet_pkcs11::log::NoLog;
 use signet_pkcs11::secret::Pin;
-use signet_pkcs11::store::DirectoryPlace;
+use signet_pkcs11::store::{DirectoryPlace, Place};
 use signet_pkcs11::token::{Name, Settings, Surroundings, Token};
 use signet_pkcs11::types::{SlotId, UserType};
 use signet_pkcs11::vault::PinParameters;
@@ -35,6 +35,7 @@ pub fn play(arguments: &[String]) -> bool {
         ["--act", name, module] => act(name, &Module::load(Path::new(module))),
         ["--look", module, ref flags @ ..] => {
             let known = look(&Module::load(Path::new(module)), flags.contains(&"--officer"));
+            verify_trails();
             if flags.contains(&"--named") {
                 known.iter().for_each(|(slot, pin)| look_at_users(*slot, pin));
             }
@@ -198,12 +199,32 @@ fn look(module: &Module, officer: bool) -> Vec<(CK_SLOT_ID, &'static str)> {
     known
 }
 
-/// The token without the C functions, its owner logged in.
-fn open(slot: CK_SLOT_ID, pin: &str) -> Token {
+/// The tokens, without the C functions.
+fn place() -> (DirectoryPlace, Surroundings) {
     let tokens = std::env::var_os("SIGNET_TOKENDIR").expect("it is set");
     let entropy = Arc::new(OsEntropy);
     let place = DirectoryPlace::new(tokens, entropy.clone());
-    let surroundings = Surroundings { entropy, clock: Arc::new(SystemClock), log: Arc::new(NoLog) };
+    (place, Surroundings { entropy, clock: Arc::new(SystemClock), log: Arc::new(NoLog) })
+}
+
+/// Holds every audit trail against itself and its checkpoints: what was interrupted must
+/// not look as if somebody had changed the trail.
+fn verify_trails() {
+    let (place, surroundings) = place();
+    for slot in place.slots().expect("the place can be read") {
+        let slot = SlotId::from_number(slot).expect("a number of a slot");
+        let token =
+            Token::open(&place, slot, &surroundings, Settings::default()).expect("it opens");
+        let verifier = token.claimed_audit_verifier().expect("it can be read");
+        let report = token.trail().archive().verify(verifier.as_ref(), &[]);
+        let report = report.expect("it can be read");
+        assert!(report.findings.is_empty() && report.records > 0, "{report:?}");
+    }
+}
+
+/// The token without the C functions, its owner logged in.
+fn open(slot: CK_SLOT_ID, pin: &str) -> Token {
+    let (place, surroundings) = place();
     let slot = SlotId::from_number(slot).expect("a number of a slot");
     // The floor, as the other processes: nothing is to be raised.
     let pin_parameters = PinParameters { memory_kib: 7168, iterations: 5, lanes: 1 };
