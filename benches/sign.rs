@@ -14,7 +14,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use signet_pkcs11::ffi::*;
 use std::ptr::null_mut;
-use std::sync::OnceLock;
+use std::sync::Mutex;
 
 const SIZES: [usize; 3] = [32, 4096, 65_536];
 const PIN: &[u8] = b"1234";
@@ -42,27 +42,47 @@ fn len(bytes: usize) -> CK_ULONG {
 }
 
 /// A token whose user is logged in, with a token key and a session key.
+#[derive(Clone, Copy)]
 struct World {
     slot: CK_SLOT_ID,
     token_key: CK_OBJECT_HANDLE,
     session_key: CK_OBJECT_HANDLE,
 }
 
-fn world() -> &'static World {
-    static WORLD: OnceLock<World> = OnceLock::new();
-    WORLD.get_or_init(|| unsafe {
-        let mut label = *b"bench                           ";
+/// As the module is without a configuration.
+fn world() -> World {
+    world_that_records("summary")
+}
+
+/// With this value of `audit.mac`.
+fn world_that_records(mac: &'static str) -> World {
+    static PRESENT: Mutex<Option<(&str, World)>> = Mutex::new(None);
+    let mut present = PRESENT.lock().unwrap();
+    if let Some((_, world)) = present.filter(|(recording, _)| *recording == mac) {
+        return world;
+    }
+    let is_first = present.is_none();
+    let world = unsafe {
+        ok(C_Finalize(null_mut()));
+        std::env::set_var("SIGNET_AUDIT_MAC", mac);
+        ok(C_Initialize(null_mut()));
         let pin = PIN.as_ptr().cast_mut();
-        ok(C_InitToken(0, pin, len(PIN.len()), label.as_mut_ptr()));
+        if is_first {
+            let mut label = *b"bench                           ";
+            ok(C_InitToken(0, pin, len(PIN.len()), label.as_mut_ptr()));
+            let session = open(0);
+            ok(C_Login(session, CKU_SO, pin, len(PIN.len())));
+            ok(C_InitPIN(session, pin, len(PIN.len())));
+            ok(C_CloseSession(session));
+        }
+        // The session stays open: it keeps the login and the session key.
         let session = open(0);
-        ok(C_Login(session, CKU_SO, pin, len(PIN.len())));
-        ok(C_InitPIN(session, pin, len(PIN.len())));
-        ok(C_Logout(session));
         ok(C_Login(session, CKU_USER, pin, len(PIN.len())));
         let (token_key, session_key) = (generate(session, 1), generate(session, 0));
-        // The session stays open: it keeps the login and the session key.
         World { slot: 0, token_key, session_key }
-    })
+    };
+    *present = Some((mac, world));
+    world
 }
 
 unsafe fn open(slot: CK_SLOT_ID) -> CK_SESSION_HANDLE {
@@ -112,6 +132,16 @@ fn bench_sign(bencher: Bencher, size: usize, key: CK_OBJECT_HANDLE) {
 #[divan::bench(args = SIZES)]
 fn sign_token_key(bencher: Bencher, size: usize) {
     bench_sign(bencher, size, world().token_key);
+}
+
+/// What the audit trail costs.
+#[divan::bench(args = ["off", "summary", "each"])]
+fn sign_recording(bencher: Bencher, mac: &'static str) {
+    let world = world_that_records(mac);
+    let session = unsafe { open(world.slot) };
+    let data = [0x5a; 32];
+    bencher.bench_local(|| sign(session, world.token_key, black_box(&data)));
+    ok(unsafe { C_CloseSession(session) });
 }
 
 #[divan::bench(args = SIZES)]
