@@ -10,6 +10,7 @@ use crate::tally::Tallies;
 use crate::trace::{self, Event, What};
 use signet_pkcs11::clock::{Clock, ManualClock, SystemClock};
 use signet_pkcs11::entropy::OsEntropy;
+use signet_pkcs11::log::NoLog;
 use signet_pkcs11::object::KeySpec;
 use signet_pkcs11::object::kms::NewKey;
 use signet_pkcs11::policy::GrantTerms;
@@ -113,7 +114,7 @@ fn let_a_key_be_due(place: &Path) {
     let tokens = DirectoryPlace::new(place.join("tokens"), entropy.clone());
     let month = Duration::from_secs(31 * 86_400);
     let clock = Arc::new(ManualClock::new(SystemClock.now() - month));
-    let surroundings = Surroundings { entropy, clock };
+    let surroundings = Surroundings { entropy, clock, log: Arc::new(NoLog) };
     // The floor, as the other processes: nothing is to be raised.
     let pin_parameters = PinParameters { memory_kib: 7168, iterations: 5, lanes: 1 };
     let settings = Settings { pin_parameters, ..Settings::default() };
