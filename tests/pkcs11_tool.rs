@@ -9,6 +9,8 @@
 
 #[path = "common/client.rs"]
 mod client;
+#[path = "common/jwt.rs"]
+mod jwt;
 
 use std::path::Path;
 
@@ -402,6 +404,135 @@ fn imported_keys_give_the_macs_of_openssl() {
             assert_eq!(client.read("mac"), client.read("expected"), "{name}, {length} bytes");
         }
     }
+}
+
+// ---- Who may do what ----
+
+/// Logged in as a named user of [`jwt`].
+fn named(user: &str) -> String {
+    format!("--token-label demo --login --pin {user}:{user}-pin")
+}
+
+/// The labels that `-O` shows.
+fn labels(listing: &Outcome) -> Vec<&str> {
+    let labels = listing.stdout.lines().filter_map(|line| line.trim().strip_prefix("label:"));
+    labels.map(str::trim).collect()
+}
+
+/// One signs and does not verify, the other verifies and does not sign. Both are logged
+/// in by what stands here before their PINs.
+fn producer_and_consumer_are_told_apart(client: &Client, producer: &str, consumer: &str) {
+    let of_jwt = "-m SHA256-HMAC --label jwt -i message";
+    let (signs, verifies) =
+        (format!("--sign {of_jwt} -o mac"), format!("--verify {of_jwt} --signature-file mac"));
+    let mut parts = jwt::TOKEN.rsplitn(2, '.');
+    let (mac, message) = (parts.next().unwrap(), parts.next().unwrap());
+    client.write("message", message);
+
+    client.tool(&format!("{producer} {signs}")).ok();
+    client.run("openssl", "base64 -A -in mac").ok().says(&in_base64(mac));
+    client
+        .tool(&format!("{producer} {verifies}"))
+        .refused("CKR_KEY_FUNCTION_NOT_PERMITTED")
+        .silent_about("Signature is valid");
+    client.tool(&format!("{consumer} {verifies}")).ok().says("Signature is valid");
+    std::fs::remove_file(client.folder().join("mac")).unwrap();
+    client.tool(&format!("{consumer} {signs}")).refused("CKR_KEY_FUNCTION_NOT_PERMITTED");
+    assert!(!client.has("mac"), "the consumer made a MAC");
+}
+
+/// Base64url without padding (RFC 7515 §2) as base64 with it.
+fn in_base64(base64url: &str) -> String {
+    let padding = "=".repeat((4 - base64url.len() % 4) % 4);
+    base64url.replace('-', "+").replace('_', "/") + &padding
+}
+
+#[test]
+fn one_user_makes_tokens_and_the_other_verifies_them() {
+    let client = jwt::of_users();
+    producer_and_consumer_are_told_apart(&client, &named("producer"), &named("consumer"));
+    // The owner administers, and does neither: the policy does not say so.
+    client
+        .tool(&format!("{USER} --sign -m SHA256-HMAC --label jwt -i message -o mac"))
+        .refused("CKR_KEY_FUNCTION_NOT_PERMITTED");
+}
+
+#[test]
+fn one_role_makes_tokens_and_the_other_verifies_them() {
+    let client = jwt::of_roles();
+    let takes = |role: &str, user: &str| {
+        format!("--token-label demo --login --pin role/{role}:{user}:{user}-pin")
+    };
+    producer_and_consumer_are_told_apart(
+        &client,
+        &takes("JwtProducer", "producer"),
+        &takes("JwtConsumer", "consumer"),
+    );
+    // Without the role the user is nobody to this key, and who is not trusted takes none.
+    client.tool(&format!("{} -O", named("producer"))).ok().silent_about("jwt");
+    for user in ["consumer", "third"] {
+        client.tool(&format!("{} -O", takes("JwtProducer", user))).prohibited();
+    }
+}
+
+#[test]
+fn everybody_sees_what_the_policy_lets_them_describe() {
+    let client = jwt::of_users();
+    client.administer("key generate --key other").ok();
+    let policy = jwt::policy();
+    let at_third =
+        policy.replace("role/JwtConsumer", "user/third").replace("role/JwtProducer", "user/third");
+    client.write("policy.json", at_third);
+    client.administer("key policy put --key other policy.json").ok();
+    for (login, sees) in [
+        (named("producer"), &["jwt"][..]),
+        (named("consumer"), &["jwt"]),
+        (named("third"), &["other"]),
+        (USER.to_owned(), &["jwt", "other"]),
+        ("--token-label demo".to_owned(), &[]),
+    ] {
+        let listing = client.tool(&format!("{login} -O")).ok();
+        let mut labels = labels(&listing);
+        labels.sort_unstable();
+        assert_eq!(labels, sees, "{listing}");
+    }
+}
+
+#[test]
+fn a_policy_protects_a_key_from_those_who_use_it() {
+    let client = jwt::of_users();
+    for user in ["producer", "consumer"] {
+        client
+            .tool(&format!("{} --delete-object --type secrkey --label jwt", named(user)))
+            .prohibited();
+        client
+            .tool(&format!("{} --keygen --key-type GENERIC:32 --label own", named(user)))
+            .refused("CKR_FUNCTION_FAILED");
+    }
+    client.tool(&format!("{USER} -O")).ok().says("jwt").silent_about("own");
+    client.tool(&format!("{USER} --delete-object --type secrkey --label jwt")).ok();
+    client.tool(&format!("{USER} -O")).ok().silent_about("jwt");
+}
+
+#[test]
+fn a_key_of_the_kms_api_is_used_here_and_ends_only_after_its_waiting_period() {
+    let client = jwt::of_users();
+    let id = jwt::make_kms_key(&client);
+    let hex = id.replace('-', "");
+    client.write("message", "made there");
+    let key = format!("-m SHA256-HMAC --id {hex} -i message");
+    client.tool(&format!("{USER} --sign {key} -o mac")).ok();
+    client
+        .tool(&format!("{USER} --verify {key} --signature-file mac"))
+        .ok()
+        .says("Signature is valid");
+    client.tool(&format!("{USER} --delete-object --type secrkey --id {hex}")).prohibited();
+    client.administer(&format!("key schedule-deletion --key {id} --days 7")).ok();
+    client.tool(&format!("{USER} --delete-object --type secrkey --id {hex}")).prohibited();
+    client.tool(&format!("{USER} --sign {key} -o mac")).refused("CKR_KEY_FUNCTION_NOT_PERMITTED");
+    client.administer(&format!("key cancel-deletion --key {id}")).ok();
+    client.administer(&format!("key enable --key {id}")).ok();
+    client.tool(&format!("{USER} --sign {key} -o mac")).ok();
 }
 
 // ---- Digests and random bytes ----

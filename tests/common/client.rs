@@ -58,6 +58,11 @@ impl Client {
         Self { module: module.to_owned(), configured_by, directory }
     }
 
+    /// Where the tokens are.
+    pub fn token_directory(&self) -> PathBuf {
+        self.directory.path().join("tokens")
+    }
+
     /// The folder in which the programs run.
     pub fn folder(&self) -> PathBuf {
         self.directory.path().join("work")
@@ -110,6 +115,15 @@ impl Client {
         let mut command = self.command(program);
         command.args(arguments.split_whitespace());
         Outcome::of(format!("{program} {arguments}"), &mut command)
+    }
+
+    /// Runs `signet` on the token `demo`, as its owner with the PIN 123456. The arguments
+    /// are written as for [`Client::tool`], without the token.
+    pub fn administer(&self, arguments: &str) -> Outcome {
+        let mut command = self.command(env!("CARGO_BIN_EXE_signet"));
+        command.args(arguments.split_whitespace()).args(["--token", "demo"]);
+        command.env("SIGNET_PIN", "123456");
+        Outcome::of(format!("signet {arguments}"), &mut command)
     }
 
     /// Makes the token `demo` with these PINs, in the first slot.
@@ -172,6 +186,14 @@ impl Outcome {
         // With the space: one value's name may begin with another's.
         assert!(self.stderr.contains(&format!("{value} ")), "should have named {value}:\n{self}");
         self
+    }
+
+    /// pkcs11-tool must have failed with CKR_ACTION_PROHIBITED, which version 0.23 knows by
+    /// number only.
+    #[track_caller]
+    pub fn prohibited(self) -> Self {
+        assert!(!self.succeeded(), "should have failed with CKR_ACTION_PROHIBITED:\n{self}");
+        self.says("rv = unknown PKCS11 error (0x1b)")
     }
 
     /// The program must have printed this.
