@@ -26,7 +26,7 @@ mod table;
 
 pub use table::*;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, RefusedKind, Result};
 use crate::log::{Level, Log};
 use crate::module::Module;
 use cryptoki_sys::{CK_RV, CKR_OK};
@@ -87,7 +87,12 @@ const fn level(error: &Error) -> Level {
         | Error::StoreIo { .. }
         | Error::StoreRolledBack { .. } => Level::Error,
         Error::PinLocked | Error::FunctionFailed(_) => Level::Warning,
-        Error::PinIncorrect => Level::Info,
+        // The return value of a refused creation tells nobody why; the others' do.
+        Error::AccessDenied(refused) => match refused.kind {
+            RefusedKind::Creation => Level::Warning,
+            RefusedKind::Use | RefusedKind::Change => Level::Info,
+        },
+        Error::PinIncorrect | Error::EntityDisabled(_) => Level::Info,
         _ => Level::Debug,
     }
 }

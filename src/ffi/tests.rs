@@ -3,6 +3,7 @@
 //! again, with a filter for the one test.
 
 use super::*;
+use crate::error::Refused;
 use cryptoki_sys::{
     CKR_ARGUMENTS_BAD, CKR_CRYPTOKI_ALREADY_INITIALIZED, CKR_CRYPTOKI_NOT_INITIALIZED,
     CKR_DEVICE_ERROR, CKR_GENERAL_ERROR, CKR_PIN_INCORRECT,
@@ -134,4 +135,10 @@ fn the_level_of_an_error_says_whom_it_concerns() {
     assert_eq!(level(&Error::PinLocked), Level::Warning);
     assert_eq!(level(&Error::PinIncorrect), Level::Info);
     assert_eq!(level(&Error::SignatureInvalid), Level::Debug);
+    let denied = |kind| {
+        let refused = Refused { kind, explicitly: false, message: String::new() };
+        level(&Error::AccessDenied(Box::new(refused)))
+    };
+    assert_eq!(denied(RefusedKind::Creation), Level::Warning);
+    assert_eq!(denied(RefusedKind::Use), Level::Info);
 }
