@@ -115,9 +115,11 @@ fn what_was_done_to_the_trail_is_found_with_no_pin() {
     let name = segment.file_stem().unwrap().to_str().unwrap();
     let found = |changed: String, expected: &str| {
         fs::write(&segment, changed).unwrap();
-        let (out, err) = texts(&place.run_with(&verify, None, b""));
+        let output = place.run_with(&verify, None, b"");
+        let (out, err) = texts(&output);
         assert!(out.contains(&format!("{name}, {expected}")), "{expected}: {out}");
         assert!(err.contains("1 thing is wrong with the trail"), "{err}");
+        assert_eq!(output.status.code(), Some(1));
     };
     let lines: Vec<_> = content.split_inclusive('\n').collect();
     let created = lines.iter().position(|line| line.contains("\"CreateKey\"")).unwrap();
@@ -137,7 +139,8 @@ fn what_was_done_to_the_trail_is_found_with_no_pin() {
     let (out, err) = texts(&place.run(&["audit", "verify", "demo", "--checkpoint", &other]));
     assert!(out.contains("other: not to be believed: its signature is wrong"), "{out}{err}");
     place.fails(&["audit", "verify", "demo", "--key", "nonsense"], 2, "not a verifier key");
-    place.fails(&["audit", "verify", "--directory", copy, "--checkpoint", &kept], 1, "--key");
+    place.fails(&["audit", "verify", "--directory", copy, "--checkpoint", &kept], 4, "--key");
+    place.fails(&["audit", "verify", "--directory", &key], 4, "not a directory");
 }
 
 #[test]

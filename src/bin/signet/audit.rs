@@ -1,7 +1,7 @@
 //! `signet audit`: the audit trail of a token.
 
 use crate::Failure;
-use crate::check::Who;
+use crate::check::{Who, Wrong};
 use crate::context::Context;
 use signet_pkcs11::audit::{Archive, Held, Millis, Read, Report, Verifier};
 use signet_pkcs11::error::Error;
@@ -40,8 +40,8 @@ pub enum Command {
     },
     /// Tell whether the trail is as it was written, without a PIN
     #[command(after_help = "\
-Exit status: 0 nothing is wrong; 1 something is, or the trail could not be read; 2 the command line \
-was wrong.
+Exit status: 0 nothing is wrong; 1 something is; 2 the command line was wrong; 4 the trail could not \
+be verified.
 
 Without --key the key is taken from the token's own file: whoever could change the trail could \
 change that as well. Keep the key that `signet audit key` prints, and now and then what `signet \
@@ -256,8 +256,8 @@ fn verify(trail: &Where, key: Option<Verifier>, held: &[PathBuf]) -> Result<(), 
             say!("Nothing is wrong with the trail.");
             Ok(())
         }
-        1 => Err("1 thing is wrong with the trail".into()),
-        more => Err(format!("{more} things are wrong with the trail").into()),
+        1 => Err(Wrong("1 thing is wrong with the trail".into()).into()),
+        more => Err(Wrong(format!("{more} things are wrong with the trail")).into()),
     }
 }
 

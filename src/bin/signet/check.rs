@@ -40,7 +40,7 @@ impl Who {
 
 /// What a check has found is wrong; any other failure kept it from finding out.
 #[derive(Debug)]
-pub struct Wrong(String);
+pub struct Wrong(pub String);
 
 impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -115,7 +115,11 @@ const DENIED: u8 = 5;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let _pages = PageGuard::new();
-    let checks = matches!(arguments.command, Command::Token(token::Command::Check { .. }));
+    let checks = matches!(
+        arguments.command,
+        Command::Token(token::Command::Check { .. })
+            | Command::Audit(audit::Command::Verify { .. })
+    );
     let done = match arguments.command {
         Command::Token(command) => token::run(command),
         Command::Key(command) => key::run(command),
