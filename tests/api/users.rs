@@ -35,11 +35,21 @@ fn signet(w: &World, command: &str, rest: &[&str]) {
     );
 }
 
-/// Makes a user with [`BOB_PIN`].
+/// Makes a user with [`BOB_PIN`], who may use every key.
 fn add_user(w: &World, name: &str) {
     let file = w.directory().join("pin");
     std::fs::write(&file, BOB_PIN).unwrap();
     signet(w, "user add", &[name, "--user-pin-file", file.to_str().unwrap()]);
+    let_use_keys(w, "user", name);
+}
+
+/// Gives a user or a role an identity policy that allows every action of KMS.
+fn let_use_keys(w: &World, kind: &str, name: &str) {
+    let file = w.directory().join("policy");
+    let policy = r#"{"Statement":{"Effect":"Allow","Action":"kms:*","Resource":"*"}}"#;
+    std::fs::write(&file, policy).unwrap();
+    let file = file.to_str().unwrap();
+    signet(w, &format!("{kind} policy put"), &[name, "keys", file]);
 }
 
 /// A session in which nobody is logged in, with a token that has a key and the user Bob.
@@ -76,6 +86,7 @@ fn add_role(w: &World, name: &str, user: &str) {
     let file = w.directory().join("trust");
     std::fs::write(&file, trust).unwrap();
     signet(w, "role add", &[name, "--trust", file.to_str().unwrap()]);
+    let_use_keys(w, "role", name);
 }
 
 fn named_user_logs_in_by_name_and_uses_keys(w: &World) {
