@@ -183,7 +183,7 @@ pub struct Said {
     pub errors: String,
     end: ExitStatus,
     pub succeeded: bool,
-    /// With status 1, as programs refuse.
+    /// With status 1, as programs refuse, or with 4: a check that could not be made.
     pub failed: bool,
     /// By SIGKILL, as planned.
     pub killed: bool,
@@ -197,7 +197,7 @@ impl Said {
             errors: text(&output.stderr),
             end: output.status,
             succeeded: output.status.success(),
-            failed: output.status.code() == Some(1),
+            failed: matches!(output.status.code(), Some(1 | 4)),
             killed: output.status.signal() == Some(nix::libc::SIGKILL),
         }
     }
