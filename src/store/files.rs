@@ -193,11 +193,18 @@ pub(super) fn busy(path: &Path, timeout: Duration) -> Error {
     ))
 }
 
-/// The process that has `flock`ed a file, by the number it has for this process.
+/// The process that has `flock`ed a file, by the number it has for this process. The
+/// system tells of all locks a page at a time: one may be missed, or told twice, when
+/// others come and go in between.
 fn lock_holder(path: &Path) -> Option<u32> {
+    const TRIES: usize = 5;
     let inode = path.symlink_metadata().ok()?.ino().to_string();
+    (0..TRIES).find_map(|_| only_holder(&std::fs::read_to_string("/proc/locks").ok()?, &inode))
+}
+
+/// The process that has a file `flock`ed, if it is one.
+fn only_holder(locks: &str, inode: &str) -> Option<u32> {
     // 1: FLOCK  ADVISORY  WRITE 2044 fe:01:1835015 0 EOF
-    let locks = std::fs::read_to_string("/proc/locks").ok()?;
     let mut holders = locks.lines().filter_map(|line| {
         let mut words = line.split_whitespace().skip(1);
         let flock = words.next()? == "FLOCK";
@@ -206,7 +213,8 @@ fn lock_holder(path: &Path) -> Option<u32> {
         let same = flock && file.rsplit(':').next()? == inode;
         if same { pid.parse().ok() } else { None }
     });
-    holders.next().filter(|_| holders.next().is_none())
+    let holder = holders.next()?;
+    holders.all(|other| other == holder).then_some(holder)
 }
 
 /// Locks one byte for the open file description; false when another one has it.
@@ -250,6 +258,20 @@ fn byte_lock(kind: i32, byte: u64) -> io::Result<libc::flock> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_one_that_holds_a_lock_is_named_however_often_it_is_told() {
+        let told = |holders: &[(u32, u32)]| {
+            let line = |(pid, inode): &(u32, u32)| {
+                format!("7: FLOCK  ADVISORY  WRITE {pid} fe:01:{inode} 0 EOF\n")
+            };
+            only_holder(&holders.iter().map(line).collect::<String>(), "41")
+        };
+        assert_eq!(told(&[]), None);
+        assert_eq!(told(&[(7, 40)]), None);
+        assert_eq!(told(&[(7, 40), (8, 41), (9, 411), (8, 41)]), Some(8));
+        assert_eq!(told(&[(8, 41), (9, 41)]), None);
+    }
 
     #[test]
     fn only_files_that_nobody_else_could_write_pass() {
