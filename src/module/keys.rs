@@ -40,11 +40,12 @@ impl Module {
         let key_type = row.as_key_gen(mechanism.parameter)?;
         let lengths = GENERATED_KEY_MIN..=GENERATED_KEY_MAX;
         let (new, length) = NewObject::generate(template, key_type, lengths)?;
-        require_trust(&new, session.principal() == Principal::SecurityOfficer)?;
+        let principal = session.principal();
+        require_trust(&new, principal == Principal::SecurityOfficer)?;
         let value = SecretBytes::filled(length, |out| self.surroundings.entropy.fill(out))?;
         let contribution = self.contribution(&value)?;
         let object = new.into_generated(value, row.mechanism, contribution)?;
-        self.keep(handle, &session, Action::CreateKey, object)
+        self.keep(handle, &session, (principal, Action::CreateKey), object)
     }
 
     /// Begins a MAC operation (`C_SignInit`, `C_VerifyInit`,
@@ -88,8 +89,8 @@ impl Module {
         if !object.allows(row.mechanism) {
             return Err(Error::MechanismInvalid(mechanism.number));
         }
-        let needs_login = object.is_private() || object.is_governed();
-        let mac = MacOperation::new(prepared.prepared(hash).clone(), length, key, needs_login);
+        let states = prepared.prepared(hash).clone();
+        let mac = MacOperation::new(states, length, key, prepared.needs_login());
         let mut operation = match signing {
             Signing::Sign => Operation::Sign(mac),
             Signing::Verify => Operation::Verify(mac),

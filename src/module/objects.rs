@@ -125,12 +125,12 @@ impl Module {
     ) -> Result<ObjectHandle> {
         let session = self.session(handle)?;
         let new = NewObject::create(template, IMPORTED_KEY_MIN..=IMPORTED_KEY_MAX)?;
-        let security_officer = session.principal() == Principal::SecurityOfficer;
-        require_trust(&new, security_officer)?;
+        let principal = session.principal();
+        require_trust(&new, principal == Principal::SecurityOfficer)?;
         let nothing = SecretBytes::copied(&[]);
         let contribution = self.contribution(new.value().unwrap_or(&nothing))?;
         let object = new.into_created(contribution)?;
-        self.keep(handle, &session, Action::ImportObject, object)
+        self.keep(handle, &session, (principal, Action::ImportObject), object)
     }
 
     /// What the token adds to a new object with this value.
@@ -148,12 +148,13 @@ impl Module {
         Ok(uuid::Builder::from_random_bytes(random).into_uuid().to_string())
     }
 
-    /// Keeps a new object in the token or in the session.
+    /// Keeps a new object, which `principal` made by `action`, in the token or in the
+    /// session.
     pub(super) fn keep(
         &self,
         handle: SessionHandle,
         session: &Session,
-        action: Action,
+        (principal, action): (Principal, Action),
         object: Object,
     ) -> Result<ObjectHandle> {
         let slot = self.slot_of(session)?;
@@ -162,7 +163,7 @@ impl Module {
             if !session.read_write {
                 return Err(Error::SessionReadOnly);
             }
-            let (token, principal) = (&session.token, session.principal());
+            let token = &session.token;
             let event = token.event_on(principal, action, &object);
             let live = token.recorded(event, || token.insert(principal, action, object))?;
             return self.token_handle(session, &slot, &mut slot.state.lock(), Found::of(live));
@@ -170,7 +171,11 @@ impl Module {
         let mut state = slot.state.lock();
         // Logout destroys under this lock what needed the login: nobody makes more of
         // it behind its back.
-        session.token.authorize(session.principal(), action, Resource::Object(&object))?;
+        let needs_login = private || object.is_governed();
+        if needs_login && principal != session.principal() {
+            return Err(Error::UserNotLoggedIn);
+        }
+        session.token.authorize_new(principal, action, &object)?;
         let object = ArcSwapOption::new(Some(Arc::new(PreparedKey::of_session(object))));
         if !state.sessions.contains(&handle) {
             return Err(Error::SessionHandleInvalid(handle));
@@ -257,7 +262,14 @@ impl Module {
             return Err(missing(handle));
         }
         let opened = match &entry.home {
-            Home::Session { object, .. } => object.load(),
+            Home::Session { object, .. } => {
+                let now = object.load();
+                // A login, and what policies say of a copy, may have ended elsewhere.
+                if now.as_ref().is_some_and(|key| key.needs_login()) {
+                    session.refresh()?;
+                }
+                now
+            }
             Home::Token { unique_id, opened, used, .. } => {
                 session.refresh()?;
                 let now = opened.load();
@@ -441,7 +453,10 @@ impl Module {
         let changes = Changes::copy(key.object(), template, security_officer)?;
         let copy = changes.copied(key.object(), self.unique_id()?, self.surroundings.clock.now());
         let copy = session.token.governed_as(key.object(), copy);
-        self.keep(handle, &session, Action::CopyKey, copy)
+        // What no policy has governed yet comes into the token as what is new does.
+        let is_governed = key.object().is_governed();
+        let action = if is_governed { Action::CopyKey } else { Action::ImportObject };
+        self.keep(handle, &session, (principal, action), copy)
     }
 
     /// Destroys an object (`C_DestroyObject`).

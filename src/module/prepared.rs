@@ -50,6 +50,11 @@ impl PreparedKey {
         }
     }
 
+    /// Whether its use needs the login under which it was made or opened.
+    pub fn needs_login(&self) -> bool {
+        self.object().is_private() || self.object().is_governed()
+    }
+
     /// Whether it is still what the store has, and has all that `principal`
     /// could get.
     pub fn is_usable(&self, principal: Principal) -> bool {

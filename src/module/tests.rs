@@ -5,6 +5,7 @@ mod first_start;
 mod key_life;
 mod keys;
 mod objects;
+mod policies;
 mod processes;
 mod search;
 mod sessions;

@@ -85,7 +85,25 @@ impl Token {
         self.judge(View { reader: &*self.store, vault: vault.as_deref() }, ask, subject)
     }
 
-    /// The same about an object as `reader` shows the token, under the writer's lock too.
+    /// Whether `principal` may make `object` by `action`. What it is a copy of has been
+    /// asked about: nobody can allow something with a copy that is not there yet.
+    ///
+    /// # Errors
+    /// As for [`Token::authorize`].
+    pub fn authorize_new(
+        &self,
+        principal: Principal,
+        action: Action,
+        object: &Object,
+    ) -> Result<()> {
+        let resource = Resource::Object(object);
+        match action {
+            Action::CopyKey => policy::authorize(principal, action, resource),
+            _ => self.authorize(principal, action, resource),
+        }
+    }
+
+    /// [`Token::authorize`] about an object as `reader` shows the token, under the writer's lock too.
     pub(super) fn authorize_in(
         &self,
         reader: &dyn Reader,

@@ -8,7 +8,7 @@ use super::{LiveObject, Token, record_id};
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::object::{Object, codec};
-use crate::policy::{self, Action, Principal, Resource};
+use crate::policy::{Action, Principal, Resource};
 use crate::secret::SecretBytes;
 use crate::store::{self, Change, Changes, Kind, Reader, Record, RecordId, Sequence, Tag};
 use crate::types::{AttributeType, ObjectClass};
@@ -129,11 +129,7 @@ impl Token {
     ) -> Result<Arc<LiveObject>> {
         // First: nobody is logged in to a token that is gone, and that is not the news.
         self.refresh()?;
-        match action {
-            // What it is a copy of has been asked about.
-            Action::CopyKey => policy::authorize(principal, action, Resource::Object(&object))?,
-            _ => self.authorize(principal, action, Resource::Object(&object))?,
-        }
+        self.authorize_new(principal, action, &object)?;
         self.require_writable()?;
         let (stamp, sequence, bound) = self.with_vault(principal, |vault| {
             let stamp = self.registry.lock().stamp();

@@ -1,0 +1,185 @@
+//! What policies leave a named user, and that every change of them is noticed in another
+//! application at its next call.
+
+use super::*;
+use crate::clock::Clock;
+use crate::policy::Principal;
+use crate::session::Cancel;
+use crate::token::{Identity, Name, Token};
+use crate::types::AttributeType as A;
+
+const OWNER: Principal = Principal::Owner;
+const BOB_PIN: &[u8] = b"bob-pin-4116";
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The owner's application, and one that Bob is to log in to.
+struct Two {
+    owner: Module,
+    owner_session: SessionHandle,
+    token: Arc<Token>,
+    bob: Module,
+    session: SessionHandle,
+}
+
+impl Two {
+    fn new() -> Self {
+        let place = place();
+        ready_on(&place);
+        let clock = Arc::new(ManualClock::new(UNIX_EPOCH + 20_000 * DAY));
+        let application = || {
+            let clock: Arc<dyn Clock> = clock.clone();
+            let surroundings =
+                Surroundings { entropy: Arc::new(OsEntropy), clock, log: Arc::new(NoLog) };
+            Module::new(Arc::<MemoryPlace>::clone(&place), surroundings, &config()).unwrap()
+        };
+        let (owner, bob) = (application(), application());
+        let owner_session = user_session(&owner);
+        let (token, _) = owner.token_of(owner_session).unwrap();
+        for name in ["Bob", "Alice"] {
+            token.add_user(OWNER, &Name::new(name).unwrap(), &pin(BOB_PIN)).unwrap();
+        }
+        let session = bob.open_session(SLOT, true).unwrap();
+        Self { owner, owner_session, token, bob, session }
+    }
+
+    /// Bob is logged in, and may do this to every key.
+    fn may(actions: &[&str]) -> Self {
+        let two = Self::new();
+        two.let_bob("allowed", actions);
+        two.log_in("Bob");
+        two
+    }
+
+    fn log_in(&self, name: &str) {
+        self.bob.login_user(self.session, USER, name, &pin(BOB_PIN)).unwrap();
+    }
+
+    /// Gives Bob a policy of this name.
+    fn let_bob(&self, name: &str, actions: &[&str]) {
+        self.put_policy(name, &allow(actions, ""));
+    }
+
+    fn put_policy(&self, name: &str, policy: &str) {
+        self.token.put_identity_policy(OWNER, &user("Bob"), name, policy).unwrap();
+    }
+
+    fn take_policy(&self, name: &str) {
+        self.token.delete_identity_policy(OWNER, &user("Bob"), name).unwrap();
+    }
+
+    /// A token key of the owner's with the value "Jefe"; its unique id.
+    fn key(&self, more: &[(A, &[u8])]) -> String {
+        let made = key(&self.owner, self.owner_session, &[&[(A::Token, TRUE)], more].concat());
+        let id = read(&self.owner, self.owner_session, made, A::UniqueId).unwrap();
+        String::from_utf8(id).unwrap()
+    }
+
+    /// Its handle in Bob's application.
+    #[track_caller]
+    fn found(&self, id: &str) -> ObjectHandle {
+        let found = found(&self.bob, self.session, &[(A::UniqueId, id.as_bytes())]);
+        let [handle] = found[..] else { panic!("{found:?}") };
+        handle
+    }
+
+    /// What comes of beginning to make a MAC.
+    fn sign_init(&self, handle: ObjectHandle) -> Result<()> {
+        let begun = sign_init(&self.bob, self.session, handle);
+        if begun.is_ok() {
+            self.bob.session_cancel(self.session, Cancel::SIGN).unwrap();
+        }
+        begun
+    }
+
+    #[track_caller]
+    fn assert_signs(&self, handle: ObjectHandle) {
+        assert_signs(&self.bob, self.session, handle);
+    }
+}
+
+fn user(name: &str) -> Identity {
+    Identity::User(Name::new(name).unwrap())
+}
+
+/// A user's policy that allows this to every key, under a condition or none.
+fn allow(actions: &[&str], condition: &str) -> String {
+    let condition = match condition {
+        "" => String::new(),
+        condition => format!(r#","Condition":{{{condition}}}"#),
+    };
+    format!(
+        r#"{{"Statement":{{"Effect":"Allow","Action":{actions:?},"Resource":"*"{condition}}}}}"#
+    )
+}
+
+#[track_caller]
+fn assert_refused<T: std::fmt::Debug>(answer: Result<T>) {
+    assert!(matches!(answer, Err(Error::AccessDenied(_))), "{answer:?}");
+}
+
+#[test]
+fn who_may_make_no_token_object_makes_none_by_copying_one_of_the_session_either() {
+    let two = Two::may(&["signet:CopyKey"]);
+    assert_refused(try_key(&two.bob, two.session, &[(A::Token, TRUE)]));
+    let own = key(&two.bob, two.session, &[]);
+    let into_the_token = raw(&[(A::Token, TRUE)]);
+    assert_refused(two.bob.copy_object(two.session, own, &into_the_token));
+    two.bob.copy_object(two.session, own, &[]).unwrap();
+    two.let_bob("import", &["signet:ImportObject"]);
+    two.bob.copy_object(two.session, own, &into_the_token).unwrap();
+}
+
+#[test]
+fn who_may_copy_one_key_copies_it_into_the_session_and_into_the_token() {
+    let two = Two::new();
+    let (id, other) = (two.key(&[]), two.key(&[]));
+    let one = format!(
+        r#"{{"Statement":{{"Effect":"Allow","Action":"signet:CopyKey","Resource":"arn:aws:kms:us-east-1:000000000000:key/{id}"}}}}"#
+    );
+    two.put_policy("one", &one);
+    two.let_bob("see", &["kms:DescribeKey"]);
+    two.log_in("Bob");
+    for token in [TRUE, FALSE] {
+        let template = [(A::Token, token)];
+        let template = raw(&template);
+        let copy = two.bob.copy_object(two.session, two.found(&id), &template).unwrap();
+        assert_refused(sign_init(&two.bob, two.session, copy));
+        assert_refused(two.bob.copy_object(two.session, copy, &template));
+        assert_refused(two.bob.copy_object(two.session, two.found(&other), &template));
+    }
+}
+
+#[test]
+fn a_copy_in_a_session_is_governed_as_its_original_until_the_session_ends() {
+    let two = Two::may(&["signet:CopyKey", "kms:DescribeKey", "kms:GenerateMac"]);
+    for private in [TRUE, FALSE] {
+        let id = two.key(&[(A::Private, private)]);
+        let template = raw(&[(A::Token, FALSE)]);
+        let copy = two.bob.copy_object(two.session, two.found(&id), &template).unwrap();
+        two.assert_signs(copy);
+        assert_refused(two.bob.mac_init(two.session, Signing::Verify, mechanism(HMAC), copy));
+        // Nothing but the copy is used, and still the change is noticed.
+        two.take_policy("allowed");
+        assert!(two.sign_init(copy).is_err());
+        two.let_bob("allowed", &["signet:CopyKey", "kms:DescribeKey", "kms:GenerateMac"]);
+        two.assert_signs(copy);
+        // It is no other's after a logout, and not the public's.
+        two.bob.logout(two.session).unwrap();
+        assert!(two.sign_init(copy).is_err());
+        two.log_in("Alice");
+        assert!(two.sign_init(copy).is_err());
+        two.bob.logout(two.session).unwrap();
+        two.log_in("Bob");
+    }
+}
+
+#[test]
+fn the_login_of_a_disabled_user_ends_at_the_next_use_of_an_own_object_too() {
+    let two = Two::may(&[]);
+    let own = key(&two.bob, two.session, &[]);
+    two.assert_signs(own);
+    two.token.set_identity_disabled(OWNER, &user("Bob"), true).unwrap();
+    assert_eq!(two.sign_init(own), Err(Error::UserNotLoggedIn));
+    two.log_in("Alice");
+    assert_eq!(two.sign_init(own), Err(Error::KeyHandleInvalid(own)));
+}
