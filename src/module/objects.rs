@@ -225,20 +225,22 @@ impl Module {
         Ok(new)
     }
 
-    /// Gives the handles of token objects that were found, but for those that nobody
-    /// may see any more.
+    /// Gives the handles of token objects that were found by `finder`, but for those that
+    /// whoever is logged in now may not see.
     pub(super) fn give_token_objects(
         &self,
         session: &Session,
         slot: &Slot,
-        found: impl Iterator<Item = Found>,
+        (found, finder): (impl Iterator<Item = Found>, Principal),
         given: &mut Vec<ObjectHandle>,
     ) -> Result<()> {
         // A logout takes the handles of private objects away under this lock.
         let mut state = slot.state.lock();
         let principal = session.principal();
-        for found in found.filter(|found| found.is_visible_to(principal)) {
-            given.push(self.token_handle(session, slot, &mut state, found)?);
+        for found in found {
+            if session.token.may_be_given(principal, &found, finder)? {
+                given.push(self.token_handle(session, slot, &mut state, found)?);
+            }
         }
         Ok(())
     }
@@ -285,7 +287,7 @@ impl Module {
                         now
                     }
                     _ => {
-                        let Some(live) = session.token.get(principal, unique_id)? else {
+                        let Some(live) = session.token.look_up(principal, unique_id)? else {
                             self.forget_gone(session, handle, unique_id)?;
                             return Err(missing(handle));
                         };

@@ -9,7 +9,6 @@ use super::slots::Slot;
 use super::{Module, handle_table::Held};
 use crate::error::{Error, Result};
 use crate::object::query::Query;
-use crate::policy::{Action, Resource};
 use crate::session::{Search, Session};
 use crate::token;
 use crate::types::{ObjectHandle, SessionHandle, Template};
@@ -37,7 +36,8 @@ impl Module {
     }
 
     /// The next handles of a search (`C_FindObjects`): `limit` of them, or fewer when
-    /// there are no more. After a logout they are those of public objects.
+    /// there are no more. After a logout they are those of public objects, after another
+    /// login those that this one may see.
     ///
     /// # Errors
     /// [`Error::OperationNotInitialized`]; as for
@@ -63,8 +63,9 @@ impl Module {
             if wanted == 0 {
                 break;
             }
+            let finder = search.finder;
             let next = search.found.drain(..wanted);
-            self.give_token_objects(&session, &slot, next, &mut given)?;
+            self.give_token_objects(&session, &slot, (next, finder), &mut given)?;
         }
         Ok(given)
     }
@@ -116,9 +117,9 @@ impl Module {
         };
         let Some(object) = entry.session_object() else { return false };
         object.load().as_ref().is_some_and(|key| {
-            let resource = Resource::Object(key.object());
-            session.token.authorize(session.principal(), Action::DescribeKey, resource).is_ok()
-                && query.matches(key.object())
+            let principal = session.principal();
+            key.authorize_description(&session.token, principal).is_ok()
+                && session.token.matches(principal, query, key.object())
         })
     }
 }
@@ -131,6 +132,7 @@ fn look_further(session: &Session, search: &mut Search) -> Result<()> {
         match session.token.find_next(principal, &mut search.token_objects) {
             Ok(found) => {
                 search.found.extend(found);
+                search.finder = principal;
                 return Ok(());
             }
             // Another thread has logged out or in at this moment.

@@ -203,20 +203,26 @@ impl Module {
                 Ok(())
             }
         };
-        {
+        // A login ends by itself when its user is disabled, or the root key replaced and
+        // its PIN was set anew before: nothing of it is there for the next.
+        let was_out = {
             let mut state = slot.state.lock();
             may_stay(&state)?;
-            if session.token.principal() == Principal::Public {
-                // A login ends by itself when the root key is replaced and its PIN was
-                // set anew before: nothing of it is there for the next.
+            let is_out = session.token.principal() == Principal::Public;
+            if is_out {
                 self.forget_login(&mut state);
             }
-        }
+            is_out
+        };
         session.token.trail().require()?;
         session.token.recorded_login(user, log_in(&session.token))?;
         // Checking the PIN took long; a read-only session may have come meanwhile,
         // or this session, the last one, may be gone.
         let mut state = slot.state.lock();
+        if !was_out {
+            // It has ended while the PIN was checked.
+            self.forget_login(&mut state);
+        }
         if let Err(error) = may_stay(&state) {
             self.end_login_if_any(&session.token, &mut state)?;
             return Err(error);

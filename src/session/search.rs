@@ -1,5 +1,6 @@
 //! A search under way.
 
+use crate::policy::Principal;
 use crate::token;
 use crate::types::ObjectHandle;
 use std::collections::VecDeque;
@@ -13,6 +14,8 @@ pub struct Search {
     pub token_objects: token::Search,
     /// Token objects that were found, a page at a time, and not asked for yet.
     pub found: VecDeque<token::Found>,
+    /// Who has found them.
+    pub finder: Principal,
 }
 
 impl Search {
@@ -20,6 +23,11 @@ impl Search {
     #[must_use]
     pub const fn new(token_objects: token::Search) -> Self {
         // No handle is 0.
-        Self { session_objects: Some(ObjectHandle(0)), token_objects, found: VecDeque::new() }
+        Self {
+            session_objects: Some(ObjectHandle(0)),
+            token_objects,
+            found: VecDeque::new(),
+            finder: Principal::Public,
+        }
     }
 }

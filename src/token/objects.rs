@@ -159,8 +159,12 @@ impl Token {
     }
 
     /// The object with this unique id, as far as the login of `principal` opens it.
-    /// What may be done with it is asked for by whoever does it.
-    pub(super) fn look_up(
+    /// What may be done with it, and whether it may be seen, is asked for by whoever does
+    /// that.
+    ///
+    /// # Errors
+    /// As for [`Token::get`].
+    pub fn look_up(
         &self,
         principal: Principal,
         unique_id: &str,

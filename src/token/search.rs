@@ -10,6 +10,7 @@ use super::objects::{Dated, INDEXED, kind_of, open, tag, visible_kinds};
 use super::record::{PRIVATE, PUBLIC};
 use super::{LiveObject, Token};
 use crate::error::{Error, Result};
+use crate::object::Object;
 use crate::object::query::Query;
 use crate::policy::{Action, Principal, Resource};
 use crate::store::{Cursor, Kind, Record, RecordId};
@@ -64,12 +65,6 @@ impl Found {
         let object = live.object();
         let (unique_id, is_private) = (object.unique_id().to_owned(), object.is_private());
         Self { unique_id, is_private, opened: Some(live) }
-    }
-
-    /// Whether `principal` may see it.
-    #[must_use]
-    pub fn is_visible_to(&self, principal: Principal) -> bool {
-        visible_kinds(principal).contains(&kind_of(self.is_private))
     }
 }
 
@@ -140,7 +135,8 @@ impl Token {
     fn find_named(&self, principal: Principal, query: &Query) -> Result<Vec<Found>> {
         let id = query.wanted(AttributeType::UniqueId).unwrap_or_default();
         let id = std::str::from_utf8(id).unwrap_or_default();
-        let live = self.get(principal, id)?.filter(|live| self.matches(principal, query, live));
+        let live = self.get(principal, id)?;
+        let live = live.filter(|live| self.matches(principal, query, live.object()));
         Ok(live.map(Found::of).into_iter().collect())
     }
 
@@ -246,20 +242,42 @@ impl Token {
         if self.is_gone(&live) || !self.may_see(principal, live.object())? {
             return Ok(None);
         }
-        match self.matches(principal, query, &live) {
+        match self.matches(principal, query, live.object()) {
             false if is_indexed => Err(Error::RecordDamaged(record.id.as_str().to_owned())),
             fits => Ok(fits.then(|| Found::of(live))),
         }
     }
 
-    /// Whether the object is what `query` asks for; who may not read its value
-    /// cannot find it by that either.
-    fn matches(&self, principal: Principal, query: &Query, live: &LiveObject) -> bool {
-        let resource = Resource::Object(live.object());
-        query.matches(live.object())
+    /// Whether an object that `principal` may see is what `query` asks for; who may not
+    /// read its value cannot find it by that either.
+    #[must_use]
+    pub fn matches(&self, principal: Principal, query: &Query, object: &Object) -> bool {
+        query.matches(object)
             && (query.wanted(AttributeType::Value).is_none()
-                || (self.authorize(principal, Action::ReadValue, resource).is_ok()
-                    && self.require_state(Action::ReadValue, live.object()).is_ok()))
+                || (self.authorize(principal, Action::ReadValue, Resource::Object(object)).is_ok()
+                    && self.require_state(Action::ReadValue, object).is_ok()))
+    }
+
+    /// Whether `principal` may still see what `finder` has found.
+    ///
+    /// # Errors
+    /// [`Error::RecordDamaged`]; the store could not be read.
+    pub fn may_be_given(
+        &self,
+        principal: Principal,
+        found: &Found,
+        finder: Principal,
+    ) -> Result<bool> {
+        if !visible_kinds(principal).contains(&kind_of(found.is_private)) {
+            return Ok(false);
+        }
+        if principal == finder || sees_all(principal) {
+            return Ok(true);
+        }
+        match self.get(principal, &found.unique_id) {
+            Err(Error::UserNotLoggedIn) => Ok(false),
+            got => Ok(got?.is_some()),
+        }
     }
 }
 

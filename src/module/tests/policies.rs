@@ -9,8 +9,12 @@ use crate::token::{Identity, Name, Token};
 use crate::types::AttributeType as A;
 
 const OWNER: Principal = Principal::Owner;
+const BOB: &str = "arn:aws:iam::000000000000:user/Bob";
+const ROOT: &str = "arn:aws:iam::000000000000:root";
 const BOB_PIN: &[u8] = b"bob-pin-4116";
 const DAY: Duration = Duration::from_secs(86_400);
+/// What lets everybody read a key's value whom its policy lets.
+const READABLE: [(A, &[u8]); 2] = [(A::Sensitive, FALSE), (A::Extractable, TRUE)];
 
 /// The owner's application, and one that Bob is to log in to.
 struct Two {
@@ -82,6 +86,11 @@ impl Two {
         handle
     }
 
+    fn put_key_policy(&self, id: &str, statements: &[(&str, &str, &str)]) {
+        let policy = key_policy(statements);
+        self.token.put_key_policy(OWNER, id, &policy, false).unwrap();
+    }
+
     /// What comes of beginning to make a MAC.
     fn sign_init(&self, handle: ObjectHandle) -> Result<()> {
         let begun = sign_init(&self.bob, self.session, handle);
@@ -110,6 +119,19 @@ fn allow(actions: &[&str], condition: &str) -> String {
     format!(
         r#"{{"Statement":{{"Effect":"Allow","Action":{actions:?},"Resource":"*"{condition}}}}}"#
     )
+}
+
+/// A key policy of statements of effect, principal and action.
+fn key_policy(statements: &[(&str, &str, &str)]) -> String {
+    let statements: Vec<_> = statements
+        .iter()
+        .map(|(effect, who, what)| {
+            format!(
+                r#"{{"Effect":"{effect}","Principal":{{"AWS":"{who}"}},"Action":"{what}","Resource":"*"}}"#
+            )
+        })
+        .collect();
+    format!(r#"{{"Statement":[{}]}}"#, statements.join(","))
 }
 
 #[track_caller]
@@ -182,4 +204,90 @@ fn the_login_of_a_disabled_user_ends_at_the_next_use_of_an_own_object_too() {
     assert_eq!(two.sign_init(own), Err(Error::UserNotLoggedIn));
     two.log_in("Alice");
     assert_eq!(two.sign_init(own), Err(Error::KeyHandleInvalid(own)));
+}
+
+#[test]
+fn a_value_that_may_not_be_read_is_not_found_out_either() {
+    let two = Two::may(&["signet:CopyKey", "kms:DescribeKey"]);
+    let id = two.key(&READABLE);
+    let handle = two.found(&id);
+    let copy = two.bob.copy_object(two.session, handle, &raw(&[(A::Token, FALSE)])).unwrap();
+    for object in [handle, copy] {
+        let value = read(&two.bob, two.session, object, A::Value);
+        assert_eq!(value, Err(Error::AttributeSensitive(A::Value)));
+        two.bob.digest_init(two.session, mechanism(MechanismType::Sha256)).unwrap();
+        assert_refused(two.bob.digest_key(two.session, object));
+        two.bob.session_cancel(two.session, &[Cancel::Digest]).unwrap();
+    }
+    let guess = [(A::Value, &b"Jefe"[..])];
+    assert_eq!(found(&two.bob, two.session, &guess), []);
+    two.let_bob("value", &["signet:ReadValue"]);
+    let mut both = [handle, copy];
+    both.sort();
+    assert_eq!(found(&two.bob, two.session, &guess), both);
+    assert_eq!(read(&two.bob, two.session, copy, A::Value).unwrap(), b"Jefe");
+    // Nor by whom the state forbids it.
+    two.token.disable_key(OWNER, &id).unwrap();
+    assert_eq!(found(&two.bob, two.session, &guess), [copy]);
+}
+
+#[test]
+fn a_hidden_key_is_not_there_for_any_call() {
+    let two = Two::may(&["kms:*", "signet:*"]);
+    let id = two.key(&[(A::Label, b"hidden")]);
+    let handle = two.found(&id);
+    two.put_key_policy(&id, &[("Allow", ROOT, "kms:*"), ("Deny", BOB, "*")]);
+    let (bob, session) = (&two.bob, two.session);
+    let gone = Error::ObjectHandleInvalid(handle);
+    assert_eq!(two.sign_init(handle), Err(Error::KeyHandleInvalid(handle)));
+    assert_eq!(read(bob, session, handle, A::Label), Err(gone.clone()));
+    assert_eq!(bob.object_size(session, handle), Err(gone.clone()));
+    assert_eq!(bob.copy_object(session, handle, &[]), Err(gone.clone()));
+    assert_eq!(bob.destroy_object(session, handle), Err(gone.clone()));
+    let label = raw(&[(A::Label, b"other")]);
+    assert_eq!(bob.set_attributes(session, handle, &label), Err(gone));
+    bob.digest_init(session, mechanism(MechanismType::Sha256)).unwrap();
+    assert_eq!(bob.digest_key(session, handle), Err(Error::KeyHandleInvalid(handle)));
+    bob.session_cancel(session, &[Cancel::Digest]).unwrap();
+    for wanted in [&[][..], &[(A::Label, &b"hidden"[..])], &[(A::UniqueId, id.as_bytes())]] {
+        assert_eq!(found(bob, session, wanted), []);
+    }
+}
+
+#[test]
+fn what_one_has_found_another_is_not_given() {
+    let two = Two::may(&["kms:DescribeKey"]);
+    two.key(&[]);
+    let begin = || two.bob.find_objects_init(two.session, &[]).unwrap();
+    let found = || {
+        let found = two.bob.find_objects(two.session, 10).unwrap();
+        two.bob.find_objects_final(two.session).unwrap();
+        found
+    };
+    begin();
+    assert_eq!(found().len(), 1);
+    begin();
+    two.bob.logout(two.session).unwrap();
+    two.log_in("Alice");
+    assert_eq!(found(), []);
+    two.bob.logout(two.session).unwrap();
+    two.bob.login(two.session, USER, &pin(USER_PIN)).unwrap();
+    begin();
+    two.bob.logout(two.session).unwrap();
+    two.log_in("Alice");
+    assert_eq!(found(), []);
+}
+
+#[test]
+fn a_handle_outlives_a_refusal() {
+    let two = Two::may(&["kms:DescribeKey", "kms:GenerateMac"]);
+    let id = two.key(&[]);
+    let handle = two.found(&id);
+    two.assert_signs(handle);
+    two.take_policy("allowed");
+    for _ in 0..2 {
+        assert_eq!(two.sign_init(handle), Err(Error::KeyHandleInvalid(handle)));
+    }
+    two.let_bob("allowed", &["kms:DescribeKey", "kms:GenerateMac"]);
+    two.assert_signs(handle);
 }
