@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::mechanism::Hash;
 use crate::policy::{Action, Until};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Nobody has asked, or each use must be asked for.
 const ASK: u64 = 0;
@@ -59,8 +59,8 @@ impl MacUse {
     }
 }
 
-/// Milliseconds since 1970 before which each use is allowed. Written once in a while, by
-/// whoever asks; read at every use.
+/// From when on, in seconds since 1970, and before when each use is allowed: two halves of
+/// one word. Written once in a while, by whoever asks; read at every use.
 pub(super) struct Permissions([AtomicU64; Asked::ALL]);
 
 impl Permissions {
@@ -76,7 +76,7 @@ impl Permissions {
     pub fn check(
         &self,
         asked: Asked,
-        now: impl FnOnce() -> SystemTime,
+        now: impl Fn() -> SystemTime,
         ask: impl FnOnce() -> Result<Until>,
     ) -> Result<()> {
         // On its own: nothing else is read because of it.
@@ -84,25 +84,35 @@ impl Permissions {
         match word.load(Ordering::Relaxed) {
             ALWAYS => return Ok(()),
             ASK => {}
-            until if now() < UNIX_EPOCH + Duration::from_millis(until) => return Ok(()),
+            span if holds(span, seconds(now())) => return Ok(()),
             _ => {}
         }
-        word.store(encoded(ask()?), Ordering::Relaxed);
+        let answer = ask()?;
+        word.store(encoded(answer, now), Ordering::Relaxed);
         Ok(())
     }
 }
 
+/// Whether a time is in a span. Clocks are set back, too: then it may come before it.
+fn holds(span: u64, now: u64) -> bool {
+    (span >> 32..span & u64::from(u32::MAX)).contains(&now)
+}
+
 /// Rounded down: never longer than it holds.
-fn encoded(until: Until) -> u64 {
+fn encoded(until: Until, now: impl Fn() -> SystemTime) -> u64 {
     match until {
         Until::Changed => ALWAYS,
         Until::ThisCall => ASK,
-        Until::Instant(instant) => instant
-            .duration_since(UNIX_EPOCH)
-            .ok()
-            .and_then(|since| u64::try_from(since.as_millis()).ok())
-            .map_or(ASK, |millis| millis.min(ALWAYS - 1)),
+        Until::Instant(instant) => {
+            let (from, until) = (seconds(now()), seconds(instant).min(u64::from(u32::MAX - 1)));
+            if from < until { from << 32 | until } else { ASK }
+        }
     }
+}
+
+/// Seconds since 1970, in which policies reckon.
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]
@@ -110,11 +120,12 @@ mod tests {
     use super::*;
     use crate::error::Error;
     use std::cell::Cell;
+    use std::time::Duration;
 
     const SIGN: MacUse = MacUse { verifies: false, hash: Hash::Sha256, truncated: false };
 
-    fn at(millis: u64) -> SystemTime {
-        UNIX_EPOCH + Duration::from_millis(millis)
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
     /// Asks at this time, with this answer; whether the policies were asked.
@@ -159,6 +170,31 @@ mod tests {
         assert!(!asked(&permissions, SIGN, 99, Ok(Until::Changed)));
         assert!(asked(&permissions, SIGN, 100, Ok(Until::Instant(at(200)))));
         assert!(!asked(&permissions, SIGN, 199, Ok(Until::Changed)));
+    }
+
+    #[test]
+    fn what_ends_is_asked_again_before_it_was_asked_first() {
+        let permissions = Permissions::unknown();
+        assert!(asked(&permissions, SIGN, 50, Ok(Until::Instant(at(100)))));
+        assert!(!asked(&permissions, SIGN, 50, Ok(Until::Changed)));
+        assert!(asked(&permissions, SIGN, 49, Err(Error::KeyFunctionNotPermitted)));
+        assert!(asked(&permissions, SIGN, 49, Ok(Until::Instant(at(50)))));
+        assert!(asked(&permissions, SIGN, 50, Ok(Until::Changed)));
+    }
+
+    #[test]
+    fn ends_are_rounded_down_and_may_be_far() {
+        let permissions = Permissions::unknown();
+        let end = at(100) + Duration::from_millis(999);
+        assert!(asked(&permissions, SIGN, 50, Ok(Until::Instant(end))));
+        assert!(!asked(&permissions, SIGN, 99, Ok(Until::Changed)));
+        assert!(asked(&permissions, SIGN, 100, Ok(Until::Instant(end))));
+        for far in [u64::from(u32::MAX) - 1, u64::from(u32::MAX), 1 << 40] {
+            let permissions = Permissions::unknown();
+            assert!(asked(&permissions, SIGN, 50, Ok(Until::Instant(at(far)))));
+            assert!(!asked(&permissions, SIGN, 51, Ok(Until::Changed)), "{far}");
+            assert!(asked(&permissions, SIGN, far, Ok(Until::Changed)), "{far}");
+        }
     }
 
     #[test]
