@@ -11,6 +11,7 @@ mod search;
 mod sessions;
 mod slots;
 mod threads;
+mod verdicts;
 
 use super::*;
 use crate::clock::ManualClock;

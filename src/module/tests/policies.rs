@@ -1,49 +1,65 @@
-//! What policies leave a named user, and that every change of them is noticed in another
-//! application at its next call.
+//! What policies leave a named user.
 
 use super::*;
 use crate::clock::Clock;
 use crate::policy::Principal;
 use crate::session::Cancel;
+use crate::store::{DirectoryPlace, Place};
 use crate::token::{Identity, Name, Token};
 use crate::types::AttributeType as A;
+use tempfile::TempDir;
 
-const OWNER: Principal = Principal::Owner;
-const BOB: &str = "arn:aws:iam::000000000000:user/Bob";
-const ROOT: &str = "arn:aws:iam::000000000000:root";
-const BOB_PIN: &[u8] = b"bob-pin-4116";
-const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const OWNER: Principal = Principal::Owner;
+pub(super) const BOB: &str = "arn:aws:iam::000000000000:user/Bob";
+pub(super) const ROOT: &str = "arn:aws:iam::000000000000:root";
+pub(super) const BOB_PIN: &[u8] = b"bob-pin-4116";
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
 /// What lets everybody read a key's value whom its policy lets.
 const READABLE: [(A, &[u8]); 2] = [(A::Sensitive, FALSE), (A::Extractable, TRUE)];
 
-/// The owner's application, and one that Bob is to log in to.
-struct Two {
-    owner: Module,
-    owner_session: SessionHandle,
-    token: Arc<Token>,
-    bob: Module,
-    session: SessionHandle,
+/// The owner's application, and one that Bob is to log in to; one clock.
+pub(super) struct Two {
+    pub clock: Arc<ManualClock>,
+    pub owner: Module,
+    pub owner_session: SessionHandle,
+    pub token: Arc<Token>,
+    pub bob: Module,
+    pub session: SessionHandle,
+    /// Kept until the end.
+    _directory: Option<TempDir>,
 }
 
 impl Two {
     fn new() -> Self {
-        let place = place();
-        ready_on(&place);
+        let place: Arc<dyn Place> = place();
+        Self::over(None, || Arc::clone(&place))
+    }
+
+    /// Over files, and nothing else in common, as two processes are.
+    pub fn in_directory() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_owned();
+        Self::over(Some(directory), || Arc::new(DirectoryPlace::new(&path, Arc::new(OsEntropy))))
+    }
+
+    fn over(directory: Option<TempDir>, place: impl Fn() -> Arc<dyn Place>) -> Self {
         let clock = Arc::new(ManualClock::new(UNIX_EPOCH + 20_000 * DAY));
         let application = || {
             let clock: Arc<dyn Clock> = clock.clone();
             let surroundings =
                 Surroundings { entropy: Arc::new(OsEntropy), clock, log: Arc::new(NoLog) };
-            Module::new(Arc::<MemoryPlace>::clone(&place), surroundings, &config()).unwrap()
+            Module::new(place(), surroundings, &config()).unwrap()
         };
-        let (owner, bob) = (application(), application());
+        let owner = application();
+        owner.create_token(SLOT, "token", &pin(SO_PIN), Some(&pin(USER_PIN))).unwrap();
+        let bob = application();
         let owner_session = user_session(&owner);
         let (token, _) = owner.token_of(owner_session).unwrap();
         for name in ["Bob", "Alice"] {
             token.add_user(OWNER, &Name::new(name).unwrap(), &pin(BOB_PIN)).unwrap();
         }
         let session = bob.open_session(SLOT, true).unwrap();
-        Self { owner, owner_session, token, bob, session }
+        Self { clock, owner, owner_session, token, bob, session, _directory: directory }
     }
 
     /// Bob is logged in, and may do this to every key.
@@ -54,25 +70,25 @@ impl Two {
         two
     }
 
-    fn log_in(&self, name: &str) {
+    pub fn log_in(&self, name: &str) {
         self.bob.login_user(self.session, USER, name, &pin(BOB_PIN)).unwrap();
     }
 
     /// Gives Bob a policy of this name.
-    fn let_bob(&self, name: &str, actions: &[&str]) {
+    pub fn let_bob(&self, name: &str, actions: &[&str]) {
         self.put_policy(name, &allow(actions, ""));
     }
 
-    fn put_policy(&self, name: &str, policy: &str) {
+    pub fn put_policy(&self, name: &str, policy: &str) {
         self.token.put_identity_policy(OWNER, &user("Bob"), name, policy).unwrap();
     }
 
-    fn take_policy(&self, name: &str) {
+    pub fn take_policy(&self, name: &str) {
         self.token.delete_identity_policy(OWNER, &user("Bob"), name).unwrap();
     }
 
     /// A token key of the owner's with the value "Jefe"; its unique id.
-    fn key(&self, more: &[(A, &[u8])]) -> String {
+    pub fn key(&self, more: &[(A, &[u8])]) -> String {
         let made = key(&self.owner, self.owner_session, &[&[(A::Token, TRUE)], more].concat());
         let id = read(&self.owner, self.owner_session, made, A::UniqueId).unwrap();
         String::from_utf8(id).unwrap()
@@ -80,19 +96,19 @@ impl Two {
 
     /// Its handle in Bob's application.
     #[track_caller]
-    fn found(&self, id: &str) -> ObjectHandle {
+    pub fn found(&self, id: &str) -> ObjectHandle {
         let found = found(&self.bob, self.session, &[(A::UniqueId, id.as_bytes())]);
         let [handle] = found[..] else { panic!("{found:?}") };
         handle
     }
 
-    fn put_key_policy(&self, id: &str, statements: &[(&str, &str, &str)]) {
+    pub fn put_key_policy(&self, id: &str, statements: &[(&str, &str, &str)]) {
         let policy = key_policy(statements);
         self.token.put_key_policy(OWNER, id, &policy, false).unwrap();
     }
 
     /// What comes of beginning to make a MAC.
-    fn sign_init(&self, handle: ObjectHandle) -> Result<()> {
+    pub fn sign_init(&self, handle: ObjectHandle) -> Result<()> {
         let begun = sign_init(&self.bob, self.session, handle);
         if begun.is_ok() {
             self.bob.session_cancel(self.session, Cancel::SIGN).unwrap();
@@ -101,17 +117,17 @@ impl Two {
     }
 
     #[track_caller]
-    fn assert_signs(&self, handle: ObjectHandle) {
+    pub fn assert_signs(&self, handle: ObjectHandle) {
         assert_signs(&self.bob, self.session, handle);
     }
 }
 
-fn user(name: &str) -> Identity {
+pub(super) fn user(name: &str) -> Identity {
     Identity::User(Name::new(name).unwrap())
 }
 
 /// A user's policy that allows this to every key, under a condition or none.
-fn allow(actions: &[&str], condition: &str) -> String {
+pub(super) fn allow(actions: &[&str], condition: &str) -> String {
     let condition = match condition {
         "" => String::new(),
         condition => format!(r#","Condition":{{{condition}}}"#),
@@ -135,7 +151,7 @@ fn key_policy(statements: &[(&str, &str, &str)]) -> String {
 }
 
 #[track_caller]
-fn assert_refused<T: std::fmt::Debug>(answer: Result<T>) {
+pub(super) fn assert_refused<T: std::fmt::Debug>(answer: Result<T>) {
     assert!(matches!(answer, Err(Error::AccessDenied(_))), "{answer:?}");
 }
 
