@@ -436,14 +436,15 @@ impl Token {
     /// # Errors
     /// The store could not be read.
     pub fn refresh(&self) -> Result<()> {
+        if self.is_up_to_date() { Ok(()) } else { self.catch_up() }
+    }
+
+    /// Whether nothing was committed that has not been noticed.
+    fn is_up_to_date(&self) -> bool {
         let now = self.store.generation();
-        if now.is_settled()
+        now.is_settled()
             && now.count == self.seen_count.load(Ordering::Acquire)
             && now.incarnation == self.seen_incarnation.load(Ordering::Relaxed)
-        {
-            return Ok(());
-        }
-        self.catch_up()
     }
 
     /// Asks the store what was committed, whatever its generation says: that is

@@ -3,7 +3,7 @@
 use super::Action;
 use super::caller::{Caller, CallerKind};
 use super::context::{Context, Facts};
-use super::decision::{Decision, PolicyName, Reason, StatementName, Truth};
+use super::decision::{Decision, PolicyName, Reason, StatementName, Truth, Until};
 use super::document::{Document, DocumentKind};
 use super::grant::Grant;
 use super::principal::Named;
@@ -62,6 +62,16 @@ impl Request<'_> {
     /// Whether it may be done to this key ([`Concern::Key`](super::Concern::Key)).
     pub fn on_key(&self, key: &KeyFacts<'_>) -> Decision {
         self.on_resource(key.account, key.arn, key.policy, key.grants)
+    }
+
+    /// Whether a policy forbids it to be done to this key, and for how long that stays so,
+    /// whether anything allows it or not.
+    #[must_use]
+    pub fn is_forbidden_on_key(&self, key: &KeyFacts<'_>) -> (bool, Until) {
+        let facts = self.facts(key.policy);
+        let denied = self.resource(key.policy, Effect::Deny, key.arn, &facts, Named::Account);
+        let Truth { holds, until } = denied.or(self.identity(Effect::Deny, key.arn)).truth;
+        (holds, until)
     }
 
     /// Whether this role may be taken ([`Concern::Role`](super::Concern::Role)).

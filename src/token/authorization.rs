@@ -9,7 +9,7 @@
 //! administers a token must know what is in it. A named user sees a key that a policy lets
 //! it describe or use; to use a key through PKCS#11 a program must find it first.
 
-use super::{Token, aliases, grants};
+use super::{Token, aliases, grants, rotation};
 use crate::error::{Error, Refused, Result};
 use crate::object::{KeySpec, Lifecycle, Object};
 use crate::policy::{
@@ -25,20 +25,32 @@ use std::time::UNIX_EPOCH;
 /// What a request brings along besides the caller and the key: condition keys and values.
 pub type Circumstances<'a> = [(&'a str, &'a [&'a str])];
 
+/// The one name of a key's policy.
+pub(super) const POLICY_NAME: &str = "default";
+/// Whether a policy may be one that its author could not replace.
+pub(super) const BYPASS: &str = "kms:BypassPolicyLockoutSafetyCheck";
+
 /// Somebody asks to do something with an object.
 #[derive(Clone, Copy)]
 pub(super) struct Ask<'a> {
     pub principal: Principal,
     pub action: Action,
     pub circumstances: &'a Circumstances<'a>,
+    /// What parameters count as that were left out.
+    pub defaults: &'a [(&'a str, &'a str)],
     /// The alias, where it is about one.
     pub alias: Option<&'a str>,
 }
 
-impl Ask<'_> {
+impl<'a> Ask<'a> {
     /// Without anything else.
     pub const fn new(principal: Principal, action: Action) -> Self {
-        Self { principal, action, circumstances: &[], alias: None }
+        Self { principal, action, circumstances: &[], defaults: &[], alias: None }
+    }
+
+    /// With what the request brings along.
+    pub const fn with(self, circumstances: &'a Circumstances<'a>) -> Self {
+        Self { circumstances, ..self }
     }
 }
 
@@ -78,11 +90,31 @@ impl Token {
         resource: Resource<'_>,
         circumstances: &Circumstances<'_>,
     ) -> Result<Until> {
-        let ask = Ask { circumstances, ..Ask::new(principal, action) };
-        policy::authorize(principal, action, resource)?;
+        self.answer(Ask::new(principal, action).with(circumstances), resource)
+    }
+
+    /// The same.
+    pub(super) fn answer(&self, ask: Ask<'_>, resource: Resource<'_>) -> Result<Until> {
+        policy::authorize(ask.principal, ask.action, resource)?;
         let Some(subject) = Subject::of(ask, resource) else { return Ok(Until::Changed) };
-        let vault = self.vault_of(principal)?;
-        self.judge(View { reader: &*self.store, vault: vault.as_deref() }, ask, subject)
+        self.look(ask.principal, |view| self.judge(view, ask, subject))
+    }
+
+    /// Shows `work` what is stored now, to whoever is logged in then, under the root key that it is sealed under: under an
+    /// earlier one neither aliases nor grants would be found, and nobody would tell.
+    fn look<R>(
+        &self,
+        principal: Principal,
+        mut work: impl FnMut(View<'_>) -> Result<R>,
+    ) -> Result<R> {
+        self.refresh()?;
+        self.with_vault(principal, |vault| {
+            let seen = work(View { reader: &*self.store, vault });
+            if let Some(vault) = vault.filter(|_| !self.is_up_to_date()) {
+                rotation::require_present(&*self.store, vault)?;
+            }
+            seen
+        })
     }
 
     /// Whether `principal` may make `object` by `action`. What it is a copy of has been
@@ -96,10 +128,15 @@ impl Token {
         action: Action,
         object: &Object,
     ) -> Result<()> {
+        self.answer_new(Ask::new(principal, action), object)
+    }
+
+    /// The same.
+    pub(super) fn answer_new(&self, ask: Ask<'_>, object: &Object) -> Result<()> {
         let resource = Resource::Object(object);
-        match action {
-            Action::CopyKey => policy::authorize(principal, action, resource),
-            _ => self.authorize(principal, action, resource),
+        match ask.action {
+            Action::CopyKey => policy::authorize(ask.principal, ask.action, resource),
+            _ => self.answer(ask, resource).map(|_| ()),
         }
     }
 
@@ -123,25 +160,38 @@ impl Token {
     /// # Errors
     /// As for [`Token::authorize`].
     pub fn visible(&self, principal: Principal, object: &Object) -> Result<Until> {
-        let ask = |action| self.permitted(principal, action, Resource::Object(object), &[]);
-        policy::authorize(principal, Action::DescribeKey, Resource::Object(object))?;
-        if principal == Principal::Owner {
-            return Ok(Until::Changed);
-        }
-        let refused = match ask(Action::DescribeKey) {
-            Err(Error::AccessDenied(refused)) => refused,
-            answer => return answer,
-        };
-        // Whoever may use a key may see it, unless a policy says the contrary.
-        if !refused.explicitly {
-            for used in [Action::GenerateMac, Action::VerifyMac] {
-                match ask(used) {
-                    Err(Error::AccessDenied(_)) => {}
-                    answer => return answer,
+        let (resource, action) = (Resource::Object(object), Action::DescribeKey);
+        policy::authorize(principal, action, resource)?;
+        let ask = Ask::new(principal, action);
+        let subject = Subject::of(ask, resource).filter(|_| principal != Principal::Owner);
+        let Some(subject) = subject else { return Ok(Until::Changed) };
+        self.look(principal, |view| {
+            self.as_caller(principal, |caller| {
+                let mut facts = self.facts(view, caller, ask, object)?;
+                let described = facts.decide(self.home(), caller, action);
+                if described.allowed {
+                    return Ok(described.holds);
                 }
-            }
-        }
-        Err(Error::AccessDenied(refused))
+                // Whoever may use a key may see it, unless a policy says the contrary.
+                let request = Request { caller, action, context: &facts.context };
+                let (is_forbidden, until) =
+                    facts.with_key(self.home(), |key| request.is_forbidden_on_key(&key));
+                if !is_forbidden {
+                    for algorithm in [None].into_iter().chain(KeySpec::ALL.map(Some)) {
+                        let algorithm = algorithm.map(KeySpec::mac_algorithm);
+                        facts.context.set("kms:MacAlgorithm", algorithm);
+                        for used in [Action::GenerateMac, Action::VerifyMac] {
+                            let used = facts.decide(self.home(), caller, used);
+                            if used.allowed {
+                                return Ok(used.holds.min(until));
+                            }
+                        }
+                    }
+                }
+                let (_, _, refusal) = self.decide(view, caller, ask, subject)?;
+                Err(denied(action, &described, refusal))
+            })
+        })
     }
 
     /// Whether it may.
@@ -192,38 +242,100 @@ impl Token {
         subject: Subject<'_>,
     ) -> Result<(Decision, String, String)> {
         let home = self.home();
-        let mut context = Context::new(caller, self.now()).settled();
-        context.set("aws:RequestedRegion", [home.region.as_str()]);
-        for (key, values) in ask.circumstances {
-            context.set(key, values.iter().copied());
-        }
-        if let Subject::Object(object) = subject {
-            describe(view, object, &mut context)?;
-        }
-        let request = Request { caller, action: ask.action, context: &context };
         let object = match subject {
             Subject::Object(object) if ask.action.concern() != Concern::Account => object,
             _ => {
+                let context = self.context(view, caller, ask, subject)?;
+                let request = Request { caller, action: ask.action, context: &context };
                 let decision = request.on_account();
                 let refusal = request.refusal("*", &decision.because);
                 return Ok((decision, "*".into(), refusal));
             }
         };
-        let arn = arn(home, object);
-        let policy = self.policy_of(object)?;
-        let grants = grants_to(view, object, caller)?;
-        let grants: Vec<_> = grants.iter().collect();
-        let account = home.account.as_str();
-        let key = KeyFacts { account, arn: &arn, policy: &policy, grants: &grants };
+        let facts = self.facts(view, caller, ask, object)?;
+        let request = Request { caller, action: ask.action, context: &facts.context };
         let (decision, resource) = match ask.alias {
             Some(alias) => {
                 let alias = home.kms_arn(alias);
-                (request.on_alias(&alias, &[key]), alias)
+                (facts.with_key(home, |key| request.on_alias(&alias, &[key])), alias)
             }
-            None => (request.on_key(&key), arn.clone()),
+            None => (facts.decide(home, caller, ask.action), facts.arn.clone()),
         };
         let refusal = request.refusal(&resource, &decision.because);
         Ok((decision, resource, refusal))
+    }
+
+    /// What decides about what is done to an object.
+    fn facts(
+        &self,
+        view: View<'_>,
+        caller: &Caller,
+        ask: Ask<'_>,
+        object: &Object,
+    ) -> Result<Facts> {
+        Ok(Facts {
+            context: self.context(view, caller, ask, Subject::Object(object))?,
+            arn: arn(self.home(), object),
+            policy: self.policy_of(object)?,
+            grants: grants_to(view, object, caller)?,
+        })
+    }
+
+    /// What conditions may ask of the request.
+    fn context(
+        &self,
+        view: View<'_>,
+        caller: &Caller,
+        ask: Ask<'_>,
+        subject: Subject<'_>,
+    ) -> Result<Context> {
+        let mut context = Context::new(caller, self.now()).settled();
+        context.set("aws:RequestedRegion", [self.home().region.as_str()]);
+        if matches!(ask.action, Action::CreateGrant | Action::ListGrants | Action::RevokeGrant) {
+            // No service asks in anybody's name.
+            context.set("kms:GrantIsForAWSResource", ["false"]);
+        }
+        for (key, value) in ask.defaults {
+            context.set_default(key, value);
+        }
+        for (key, values) in ask.circumstances {
+            context.set(key, values.iter().copied());
+        }
+        if let Subject::Object(object) = subject {
+            describe(object, &mut context);
+            // What is made has neither tags nor aliases yet.
+            if ask.action.concern() != Concern::Account {
+                describe_names(view, object, &mut context)?;
+            }
+        }
+        Ok(context)
+    }
+
+    /// Refuses a key policy that would not let `principal` replace it again.
+    ///
+    /// # Errors
+    /// [`Error::MalformedPolicy`] for one that does not; as for [`Token::authorize`].
+    pub(super) fn check_lockout(
+        &self,
+        reader: &dyn Reader,
+        vault: Option<&Vault>,
+        principal: Principal,
+        object: &Object,
+        policy: &Document,
+    ) -> Result<()> {
+        let home = self.home();
+        let ask = Ask {
+            circumstances: &[("kms:PolicyName", &[POLICY_NAME])],
+            defaults: &[(BYPASS, "false")],
+            ..Ask::new(principal, Action::PutKeyPolicy)
+        };
+        self.as_caller(principal, |caller| {
+            let view = View { reader, vault };
+            let context = self.context(view, caller, ask, Subject::Object(object))?;
+            let request = Request { caller, action: ask.action, context: &context };
+            let (account, arn) = (home.account.as_str(), arn(home, object));
+            request.check_lockout(&KeyFacts { account, arn: &arn, policy, grants: &[] })
+        })
     }
 
     /// The policy of an object, read. Of one that has none of its own: the account may do
@@ -300,6 +412,27 @@ pub(super) fn denied(action: Action, decision: &Decision, message: String) -> Er
     Error::AccessDenied(Box::new(Refused { kind: action.refused(), explicitly, message }))
 }
 
+/// What decides about what a caller does to an object.
+struct Facts {
+    context: Context,
+    arn: String,
+    policy: Arc<Document>,
+    grants: Vec<Grant>,
+}
+
+impl Facts {
+    fn with_key<R>(&self, home: Home, work: impl FnOnce(KeyFacts<'_>) -> R) -> R {
+        let grants: Vec<_> = self.grants.iter().collect();
+        let (account, arn, policy) = (home.account.as_str(), &*self.arn, &*self.policy);
+        work(KeyFacts { account, arn, policy, grants: &grants })
+    }
+
+    fn decide(&self, home: Home, caller: &Caller, action: Action) -> Decision {
+        let request = Request { caller, action, context: &self.context };
+        self.with_key(home, |key| request.on_key(&key))
+    }
+}
+
 /// What policies decide about.
 #[derive(Clone, Copy)]
 enum Subject<'a> {
@@ -337,7 +470,7 @@ fn arn(home: Home, object: &Object) -> String {
 }
 
 /// What conditions may ask of the object.
-fn describe(view: View<'_>, object: &Object, context: &mut Context) -> Result<()> {
+fn describe(object: &Object, context: &mut Context) {
     let life = object.lifecycle();
     context.set("kms:KeyOrigin", [life.origin.name()]);
     if let Some(spec) = KeySpec::of(object) {
@@ -352,7 +485,11 @@ fn describe(view: View<'_>, object: &Object, context: &mut Context) -> Result<()
     let place = life.multi_region.as_ref();
     let kind = place.map(|place| if place.is_primary { "PRIMARY" } else { "REPLICA" });
     context.set("kms:MultiRegionKeyType", kind);
-    for (tag, value) in life.tags.iter() {
+}
+
+/// The same that is given to it and taken away.
+fn describe_names(view: View<'_>, object: &Object, context: &mut Context) -> Result<()> {
+    for (tag, value) in object.lifecycle().tags.iter() {
         context.set(&format!("aws:ResourceTag/{tag}"), [value]);
     }
     if let Some(vault) = view.vault {

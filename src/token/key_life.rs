@@ -3,6 +3,8 @@
 //! Each change is one commit that sees the key as it stands under the writer's lock: its
 //! state, and whether the principal may, are asked there. A key is named by its unique id.
 
+use super::authorization::{Ask, Circumstances};
+use super::objects::Seen;
 use super::{LiveObject, Token};
 use crate::error::{Error, Refusal, Result};
 use crate::object::{
@@ -41,8 +43,8 @@ impl Token {
             .ok_or_else(|| no_such_key(key))
     }
 
-    /// Changes a key as `change` says, which is shown it and the time, and says `None` if
-    /// it may stay as it is.
+    /// Changes a key as `change` says, which is shown it as the token is under the writer's
+    /// lock, and the time, and says `None` if it may stay as it is.
     ///
     /// # Errors
     /// [`Refusal::NoSuchKey`]; what `authorize` and the table of states say
@@ -50,17 +52,16 @@ impl Token {
     /// could not be stored.
     pub(super) fn change_key(
         &self,
-        principal: Principal,
-        action: Action,
+        ask: Ask<'_>,
         key: &str,
-        change: &mut dyn FnMut(&Object, SystemTime) -> Result<Option<Object>>,
+        change: &mut ChangeKey<'_>,
     ) -> Result<()> {
-        let live = self.key(principal, key)?;
-        self.edit(principal, action, &live, &mut |present, vault, _| {
+        let live = self.key(ask.principal, key)?;
+        self.edit(ask, &live, &mut |present, vault, reader| {
             let object = &present.object;
-            self.require_state(action, object)?;
+            self.require_state(ask.action, object)?;
             let now = self.surroundings.clock.now();
-            let changed = change(object, now)?;
+            let changed = change(object, now, (reader, vault))?;
             changed.map(|changed| self.put(vault, &changed, present.version)).into_iter().collect()
         })?
         .ok_or_else(|| no_such_key(key))
@@ -69,12 +70,11 @@ impl Token {
     /// The same for what is not an attribute.
     fn change_life(
         &self,
-        principal: Principal,
-        action: Action,
+        ask: Ask<'_>,
         key: &str,
         change: &mut dyn FnMut(&Object, SystemTime) -> Result<Lifecycle>,
     ) -> Result<()> {
-        self.change_key(principal, action, key, &mut |object, now| {
+        self.change_key(ask, key, &mut |object, now, _| {
             let life = change(object, now)?;
             Ok((life != *object.lifecycle()).then(|| object.with_lifecycle(life)))
         })
@@ -86,7 +86,7 @@ impl Token {
     /// As for every change of a key's life: [`Refusal::NoSuchKey`], [`Refusal::State`],
     /// [`Error::UserNotLoggedIn`]; or why it could not be stored.
     pub fn enable_key(&self, principal: Principal, key: &str) -> Result<()> {
-        self.change_life(principal, Action::EnableKey, key, &mut |object, _| {
+        self.change_life(Ask::new(principal, Action::EnableKey), key, &mut |object, _| {
             Ok(Lifecycle { state: KeyState::Enabled, ..object.lifecycle().clone() })
         })
     }
@@ -97,7 +97,7 @@ impl Token {
     /// # Errors
     /// As for [`Token::enable_key`].
     pub fn disable_key(&self, principal: Principal, key: &str) -> Result<()> {
-        self.change_life(principal, Action::DisableKey, key, &mut |object, _| {
+        self.change_life(Ask::new(principal, Action::DisableKey), key, &mut |object, _| {
             Ok(Lifecycle { state: KeyState::Disabled, ..object.lifecycle().clone() })
         })
     }
@@ -119,7 +119,11 @@ impl Token {
             return Err(Error::ValidationFailed(why.into()));
         }
         let mut scheduled = None;
-        self.change_life(principal, Action::ScheduleKeyDeletion, key, &mut |object, now| {
+        let days = window_days.to_string();
+        let circumstances: &Circumstances<'_> =
+            &[("kms:ScheduleKeyDeletionPendingWindowInDays", &[&*days])];
+        let ask = Ask::new(principal, Action::ScheduleKeyDeletion).with(circumstances);
+        self.change_life(ask, key, &mut |object, now| {
             let life = object.lifecycle();
             let (state, deletion) = if life.has_replicas() {
                 (KeyState::PendingReplicaDeletion, Deletion { window_days, date: None })
@@ -138,7 +142,8 @@ impl Token {
     /// # Errors
     /// As for [`Token::enable_key`]; [`Refusal::NotPendingDeletion`].
     pub fn cancel_key_deletion(&self, principal: Principal, key: &str) -> Result<()> {
-        self.change_life(principal, Action::CancelKeyDeletion, key, &mut |object, now| {
+        let ask = Ask::new(principal, Action::CancelKeyDeletion);
+        self.change_life(ask, key, &mut |object, now| {
             let life = object.lifecycle();
             let has_material = !object.lacks_material() && !life.is_expired(now);
             let state = if has_material { KeyState::Disabled } else { KeyState::PendingImport };
@@ -157,7 +162,8 @@ impl Token {
         description: &str,
     ) -> Result<()> {
         require_description(description)?;
-        self.change_life(principal, Action::UpdateKeyDescription, key, &mut |object, _| {
+        let ask = Ask::new(principal, Action::UpdateKeyDescription);
+        self.change_life(ask, key, &mut |object, _| {
             Ok(Lifecycle { description: description.to_owned(), ..object.lifecycle().clone() })
         })
     }
@@ -173,10 +179,13 @@ impl Token {
         tags: &[(String, String)],
     ) -> Result<()> {
         // What is wrong with the tags themselves is said whatever the key.
-        Tags::of(tags)?;
-        self.change_life(principal, Action::TagResource, key, &mut |object, _| {
-            let life = object.lifecycle();
-            Ok(Lifecycle { tags: life.tags.with(tags)?, ..life.clone() })
+        let asked = Tags::of(tags)?;
+        with_tags(&asked, |circumstances| {
+            let ask = Ask::new(principal, Action::TagResource).with(circumstances);
+            self.change_life(ask, key, &mut |object, _| {
+                let life = object.lifecycle();
+                Ok(Lifecycle { tags: life.tags.with(tags)?, ..life.clone() })
+            })
         })
     }
 
@@ -186,7 +195,10 @@ impl Token {
     /// As for [`Token::enable_key`], and for [`Tags::without`].
     pub fn untag_key(&self, principal: Principal, key: &str, keys: &[String]) -> Result<()> {
         Tags::new().without(keys)?;
-        self.change_life(principal, Action::UntagResource, key, &mut |object, _| {
+        let names: Vec<_> = keys.iter().map(|key| &**key).collect();
+        let circumstances: &Circumstances<'_> = &[(TAG_KEYS, &names)];
+        let ask = Ask::new(principal, Action::UntagResource).with(circumstances);
+        self.change_life(ask, key, &mut |object, _| {
             let life = object.lifecycle();
             Ok(Lifecycle { tags: life.tags.without(keys)?, ..life.clone() })
         })
@@ -202,6 +214,23 @@ impl Token {
         Ok(live.object.lifecycle().tags.clone())
     }
 }
+
+/// Under which conditions find the keys of the tags that a request brings along.
+const TAG_KEYS: &str = "aws:TagKeys";
+
+/// What a request brings along that sets these tags, passed to `work`.
+pub(super) fn with_tags<R>(tags: &Tags, work: impl FnOnce(&Circumstances<'_>) -> R) -> R {
+    let tags: Vec<_> =
+        tags.iter().map(|(key, value)| (format!("aws:RequestTag/{key}"), key, [value])).collect();
+    let keys: Vec<_> = tags.iter().map(|(_, key, _)| *key).collect();
+    let each = tags.iter().map(|(name, _, value)| (&**name, &value[..]));
+    let circumstances: Vec<_> = each.chain([(TAG_KEYS, &*keys)]).collect();
+    work(&circumstances)
+}
+
+/// What changes a key, seen at a time with all else that is stored.
+pub(super) type ChangeKey<'a> =
+    dyn FnMut(&Object, SystemTime, Seen<'_>) -> Result<Option<Object>> + 'a;
 
 /// Refuses a description that is too long.
 pub(super) fn require_description(description: &str) -> Result<()> {

@@ -1,16 +1,18 @@
 //! Keys as the KMS API makes and describes them; their policies; imported material.
 
 use super::aliases::{cursor, marker};
-use super::key_life::require_description;
-use super::{LiveObject, Token, objects};
+use super::authorization::{Ask, BYPASS, POLICY_NAME};
+use super::key_life::{require_description, with_tags};
+use super::objects::Seen;
+use super::{LiveObject, Token, named_login, objects};
+use crate::clock::Timestamp;
 use crate::entropy;
 use crate::error::{Error, Refusal, Result};
 use crate::object::kms::NewKey;
-use crate::object::{KeySpec, KeyState, Lifecycle, MultiRegion, Object, Origin, whole_seconds};
-use crate::policy::{
-    Action, Context, Document, DocumentKind, KeyFacts, Principal, Request, Resource,
-    default_key_policy,
+use crate::object::{
+    KeySpec, KeyState, Lifecycle, MultiRegion, Object, Origin, Tags, whole_seconds,
 };
+use crate::policy::{Action, Document, DocumentKind, Principal, Resource, default_key_policy};
 use crate::secret::SecretBytes;
 use crate::types::Region;
 use crate::vault;
@@ -59,6 +61,14 @@ impl KeyMetadata {
     }
 }
 
+/// A parameter that a request has or leaves out: what it says, what it counts as.
+type Parameter<'a> = (Option<(&'a str, &'a [&'a str])>, &'a [(&'a str, &'a str)]);
+
+/// `BypassPolicyLockoutSafetyCheck`.
+const fn bypass_of(bypass: bool) -> Parameter<'static> {
+    if bypass { (Some((BYPASS, &["true"])), &[]) } else { (None, &[(BYPASS, "false")]) }
+}
+
 fn no_key_of_kms() -> Error {
     let why = "the key's type, length or use is not one of a KMS key for HMAC";
     Error::Refused(Refusal::Unsupported(why))
@@ -84,17 +94,29 @@ impl Token {
         } else {
             uuid::Builder::from_random_bytes(random).into_uuid().to_string()
         };
-        if let Some(policy) = &new.policy {
-            self.require_policy(principal, &id, policy, bypass_lockout_check)?;
-        }
+        let policy = new.policy.as_deref().map(|text| Document::parse(DocumentKind::Key, text));
+        let policy = policy.transpose()?;
+        let tags = new.tags.clone();
         let length = if new.origin == Origin::Generated { new.spec.key_len() } else { 0 };
         let value = SecretBytes::filled(length, |out| self.surroundings.entropy.fill(out))?;
-        let is_tagged = !new.tags.is_empty();
         let object = new.into_object(&id, value, self.surroundings.clock.now())?;
-        if is_tagged {
-            self.authorize(principal, Action::TagResource, Resource::Object(&object))?;
-        }
-        self.insert(principal, Action::CreateKey, object)
+        with_tags(&tags, |brought| {
+            if !tags.is_empty() {
+                // What its maker says of the key, and has tagged it with, lets nobody tag it.
+                let life = object.lifecycle().clone();
+                let blank = Lifecycle { policy: None, tags: Tags::new(), ..life };
+                let blank = object.with_lifecycle(blank);
+                let ask = Ask::new(principal, Action::TagResource).with(brought);
+                self.answer(ask, Resource::Object(&blank))?;
+            }
+            let (bypass, defaults) = bypass_of(bypass_lockout_check);
+            let circumstances: Vec<_> = brought.iter().copied().chain(bypass).collect();
+            let ask = Ask::new(principal, Action::CreateKey).with(&circumstances);
+            self.insert_as(Ask { defaults, ..ask }, object, &mut |object, view| {
+                let Some(policy) = &policy else { return Ok(()) };
+                self.require_policy(view, principal, object, policy, bypass_lockout_check)
+            })
+        })
     }
 
     /// What may be known of a key (KMS API: DescribeKey). Of one that was made at the C
@@ -180,17 +202,21 @@ impl Token {
     /// [`Refusal::NoSuchKey`], [`Error::UserNotLoggedIn`]; the store could not be read.
     pub fn get_key_policy(&self, principal: Principal, key: &str) -> Result<String> {
         let live = self.key(principal, key)?;
-        self.authorize(principal, Action::GetKeyPolicy, Resource::Object(&live.object))?;
+        let ask = Ask::new(principal, Action::GetKeyPolicy);
+        let ask = ask.with(&[("kms:PolicyName", &[POLICY_NAME])]);
+        self.answer(ask, Resource::Object(&live.object))?;
         let policy = live.object.lifecycle().policy.clone();
         Ok(policy.unwrap_or_else(|| default_key_policy(self.home().account.as_str())))
     }
 
-    /// Replaces the key policy (KMS API: PutKeyPolicy). Unless `bypass_lockout_check`, it
-    /// must let `principal` replace it again.
+    /// Replaces the key policy (KMS API: PutKeyPolicy). Users and roles of the account that
+    /// it names must be there. Unless `bypass_lockout_check`, it must let `principal`
+    /// replace it again.
     ///
     /// # Errors
-    /// [`Refusal::NoSuchKey`], [`Error::UserNotLoggedIn`]; as for [`Document::parse`] and
-    /// [`Request::check_lockout`]; or why it could not be stored.
+    /// [`Refusal::NoSuchKey`], [`Error::UserNotLoggedIn`]; as for [`Document::parse`],
+    /// [`Error::MalformedPolicy`] also for one that names nobody or locks out; or why it
+    /// could not be stored.
     pub fn put_key_policy(
         &self,
         principal: Principal,
@@ -198,8 +224,13 @@ impl Token {
         policy: &str,
         bypass_lockout_check: bool,
     ) -> Result<()> {
-        self.require_policy(principal, key, policy, bypass_lockout_check)?;
-        self.change_key(principal, Action::PutKeyPolicy, key, &mut |object, _| {
+        let document = Document::parse(DocumentKind::Key, policy)?;
+        let (bypass, defaults) = bypass_of(bypass_lockout_check);
+        let name: (&str, &[&str]) = ("kms:PolicyName", &[POLICY_NAME]);
+        let circumstances: Vec<_> = [name].into_iter().chain(bypass).collect();
+        let ask = Ask::new(principal, Action::PutKeyPolicy).with(&circumstances);
+        self.change_key(Ask { defaults, ..ask }, key, &mut |object, _, view| {
+            self.require_policy(view, principal, object, &document, bypass_lockout_check)?;
             let life = object.lifecycle();
             let policy = Some(policy.to_owned());
             let is_new = life.policy != policy;
@@ -207,27 +238,27 @@ impl Token {
         })
     }
 
-    /// Refuses a policy that is none, or, unless told otherwise, that the principal could
-    /// not replace again.
+    /// Refuses a policy that names somebody who is not there, or, unless told otherwise,
+    /// that the principal could not replace again.
     fn require_policy(
         &self,
+        (reader, vault): Seen<'_>,
         principal: Principal,
-        key: &str,
-        policy: &str,
+        object: &Object,
+        policy: &Document,
         bypass_lockout_check: bool,
     ) -> Result<()> {
-        let policy = Document::parse(DocumentKind::Key, policy)?;
+        let known = vault.ok_or(Error::UserNotLoggedIn)?;
+        for name in policy.principals() {
+            if !named_login::is_there(reader, known, name, self.home())? {
+                let why = "Policy contains a statement with one or more invalid principals.";
+                return Err(Error::MalformedPolicy(why.into()));
+            }
+        }
         if bypass_lockout_check {
             return Ok(());
         }
-        let home = self.home();
-        let arn = home.kms_arn(&format!("key/{key}"));
-        let account = home.account.as_str();
-        self.as_caller(principal, |caller| {
-            let context = Context::new(caller, self.surroundings.clock.now());
-            let request = Request { caller, action: Action::PutKeyPolicy, context: &context };
-            request.check_lockout(&KeyFacts { account, arn: &arn, policy: &policy, grants: &[] })
-        })
+        self.check_lockout(reader, vault, principal, object, policy)
     }
 
     /// Brings material in for a key of origin EXTERNAL (KMS API: ImportKeyMaterial): the
@@ -248,7 +279,17 @@ impl Token {
         valid_to: Option<SystemTime>,
     ) -> Result<()> {
         let valid_to = valid_to.map(whole_seconds);
-        self.change_key(principal, Action::ImportKeyMaterial, key, &mut |object, now| {
+        let expiry = valid_to.map(|date| Timestamp(date).to_string());
+        let expiry: Vec<_> = expiry.iter().map(|date| &**date).collect();
+        let model = "kms:ExpirationModel";
+        let never: (&str, &[&str]) = (model, &["KEY_MATERIAL_DOES_NOT_EXPIRE"]);
+        let to: (&str, &[&str]) = ("kms:ValidTo", &expiry);
+        let ask = Ask {
+            circumstances: &[if expiry.is_empty() { never } else { to }],
+            defaults: &[(model, "KEY_MATERIAL_EXPIRES")],
+            ..Ask::new(principal, Action::ImportKeyMaterial)
+        };
+        self.change_key(ask, key, &mut |object, now, _| {
             require_importable(object)?;
             if let Some(date) = valid_to {
                 let latest = now.checked_add(VALID_FOR_MAX).unwrap_or(now);
@@ -276,8 +317,8 @@ impl Token {
     /// # Errors
     /// As for [`Token::import_key_material`], but for what is about the material.
     pub fn delete_imported_key_material(&self, principal: Principal, key: &str) -> Result<()> {
-        let action = Action::DeleteImportedKeyMaterial;
-        self.change_key(principal, action, key, &mut |object, _| {
+        let ask = Ask::new(principal, Action::DeleteImportedKeyMaterial);
+        self.change_key(ask, key, &mut |object, _, _| {
             require_importable(object)?;
             if object.lacks_material() {
                 return Ok(None);
@@ -304,7 +345,7 @@ impl Token {
             let known = object.lifecycle().multi_region.as_ref().map(|it| &it.replicas);
             sorted.iter().any(|region| known.is_none_or(|known| !known.contains(region)))
         };
-        self.edit(principal, action, &live, &mut |present, vault, _| {
+        self.edit(Ask::new(principal, action), &live, &mut |present, vault, _| {
             let object = &present.object;
             let life = object.lifecycle();
             let Some(place) = life.multi_region.as_ref().filter(|it| it.is_primary) else {

@@ -1,9 +1,11 @@
 //! Who acts through the login of a named user, as policies know it.
 
+use super::entity::HasEntity;
 use super::{Entity, Name, Role, User, rotation, sealed};
 use crate::error::{Error, Result};
 use crate::policy::{
-    Action, Caller, Context, Decision, Document, DocumentKind, NamedPolicy, Request, RoleFacts,
+    Action, Caller, Context, Decision, Document, DocumentKind, NamedPolicy, PrincipalName, Request,
+    RoleFacts,
 };
 use crate::store::Reader;
 use crate::types::Home;
@@ -72,6 +74,62 @@ impl NamedLogin {
 fn may_assume(user: &Caller, role: &Role, home: Home, now: SystemTime) -> Result<bool> {
     let context = Context::new(user, now).with("sts:RoleSessionName", [&*user.name]);
     Ok(role.decide(user, &context, home)?.allowed)
+}
+
+/// Whether there is somebody of this name. Who belongs to another account, nobody here
+/// can tell.
+///
+/// # Errors
+/// [`Error::RecordDamaged`]; the store could not be read.
+pub(super) fn is_there(
+    reader: &dyn Reader,
+    vault: &Vault,
+    name: &PrincipalName,
+    home: Home,
+) -> Result<bool> {
+    let arn = match name {
+        PrincipalName::Arn(arn) => arn,
+        PrincipalName::UniqueId(id) => {
+            return Ok(has_id::<User>(reader, vault, id)? || has_id::<Role>(reader, vault, id)?);
+        }
+        PrincipalName::Everyone | PrincipalName::Account(_) | PrincipalName::Elsewhere(_) => {
+            return Ok(true);
+        }
+    };
+    let parts: Vec<_> = arn.splitn(6, ':').collect();
+    let [_, partition, service, _, account, who] = parts[..] else { return Ok(false) };
+    if account != home.account.as_str() {
+        return Ok(true);
+    }
+    if partition != home.partition() {
+        return Ok(false);
+    }
+    match (service, who.split_once('/')) {
+        ("iam", Some(("user", name))) => has_name::<User>(reader, vault, name),
+        ("iam", Some(("role", name))) => has_name::<Role>(reader, vault, name),
+        ("sts", Some(("assumed-role", session))) => {
+            let role = session.split_once('/').map_or(session, |(role, _)| role);
+            has_name::<Role>(reader, vault, role)
+        }
+        // A federated user comes from elsewhere.
+        _ => Ok(true),
+    }
+}
+
+/// Whether there is one that is spelled just so: so ARNs are compared.
+fn has_name<T: HasEntity>(reader: &dyn Reader, vault: &Vault, name: &str) -> Result<bool> {
+    let Some(key) = Name::new(name) else { return Ok(false) };
+    let stored = sealed::get::<T>(reader, vault, key.folded())?;
+    Ok(stored.is_some_and(|mut stored| stored.value.entity_mut().name.as_str() == name))
+}
+
+fn has_id<T: HasEntity>(reader: &dyn Reader, vault: &Vault, id: &str) -> Result<bool> {
+    let mut found = false;
+    sealed::for_each(reader, vault, None, |mut stored: sealed::Stored<T>| {
+        found |= stored.value.entity_mut().unique_id == id;
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 fn require_same(entity: &Entity, before: Option<&Entity>) -> Result<()> {

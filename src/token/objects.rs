@@ -127,14 +127,28 @@ impl Token {
         action: Action,
         object: Object,
     ) -> Result<Arc<LiveObject>> {
+        self.insert_as(Ask::new(principal, action), object, &mut |_, _| Ok(()))
+    }
+
+    /// The same of a request that brings something along. `check` sees what is there under
+    /// the writer's lock.
+    pub(super) fn insert_as(
+        &self,
+        ask: Ask<'_>,
+        object: Object,
+        check: &mut dyn FnMut(&Object, Seen<'_>) -> Result<()>,
+    ) -> Result<Arc<LiveObject>> {
         // First: nobody is logged in to a token that is gone, and that is not the news.
         self.refresh()?;
-        self.authorize_new(principal, action, &object)?;
+        self.answer_new(ask, &object)?;
         self.require_writable()?;
-        let (stamp, sequence, bound) = self.with_vault(principal, |vault| {
+        let (stamp, sequence, bound) = self.with_vault(ask.principal, |vault| {
             let stamp = self.registry.lock().stamp();
             let change = self.put(vault, &object, 0)?;
-            let sequence = self.commit(vault, &mut |_| Ok(vec![change.clone()]))?;
+            let sequence = self.commit(vault, &mut |reader| {
+                check(&object, (reader, vault))?;
+                Ok(vec![change.clone()])
+            })?;
             Ok((stamp, sequence, vault.is_some()))
         })?;
         let kind = kind_of(object.is_private());
@@ -261,7 +275,8 @@ impl Token {
         live: &LiveObject,
         change: &mut dyn FnMut(&Object) -> Result<Object>,
     ) -> Result<Option<()>> {
-        self.edit(principal, Action::UpdateAttributes, live, &mut |present, vault, _| {
+        let ask = Ask::new(principal, Action::UpdateAttributes);
+        self.edit(ask, live, &mut |present, vault, _| {
             let changed = change(&present.object)?;
             Ok(vec![self.put(vault, &changed, present.version)?])
         })
@@ -273,7 +288,8 @@ impl Token {
     /// [`Error::ActionProhibited`] when `CKA_DESTROYABLE` is false;
     /// [`Error::UserNotLoggedIn`].
     pub fn remove(&self, principal: Principal, live: &LiveObject) -> Result<Option<()>> {
-        self.edit(principal, Action::DestroyKey, live, &mut |present, vault, reader| {
+        let ask = Ask::new(principal, Action::DestroyKey);
+        self.edit(ask, live, &mut |present, vault, reader| {
             if !present.object.flag(AttributeType::Destroyable) {
                 return Err(Error::ActionProhibited("CKA_DESTROYABLE is false"));
             }
@@ -285,16 +301,15 @@ impl Token {
     /// when it is gone.
     pub(super) fn edit(
         &self,
-        principal: Principal,
-        action: Action,
+        ask: Ask<'_>,
         live: &LiveObject,
         change: &mut Edit<'_>,
     ) -> Result<Option<()>> {
         self.refresh()?;
-        self.authorize(principal, action, Resource::Object(live.object()))?;
+        self.answer(ask, Resource::Object(live.object()))?;
         self.require_writable()?;
         let id = record_id(live.object().unique_id())?;
-        self.with_vault(principal, |vault| {
+        self.with_vault(ask.principal, |vault| {
             // Only a session that can bind a record again may touch a bound one.
             if live.bound && vault.is_none() {
                 return Err(Error::UserNotLoggedIn);
@@ -312,7 +327,7 @@ impl Token {
                     gone = true;
                     return Ok(Vec::new());
                 }
-                self.authorize_in(reader, vault, Ask::new(principal, action), &present.object)?;
+                self.authorize_in(reader, vault, ask, &present.object)?;
                 change(&present, vault, reader)
             })?;
             Ok((!gone).then_some(()))
@@ -371,6 +386,9 @@ pub(super) fn key_in(
     }
     Err(no_such_key(key))
 }
+
+/// All that is stored, and what opens it.
+pub(super) type Seen<'a> = (&'a dyn Reader, Option<&'a Vault>);
 
 /// What changes an object, seen with what opens records and all else that is stored.
 pub(super) type Edit<'a> =

@@ -3,11 +3,13 @@
 mod access_keys;
 mod aliases;
 mod authorization;
+mod circumstances;
 mod credentials;
 mod freshness;
 mod grants;
 mod integrity;
 mod key_life;
+mod key_policies;
 mod kms_keys;
 mod life;
 mod named;

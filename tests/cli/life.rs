@@ -13,6 +13,12 @@ fn with_key() -> (Place, String) {
     (place, id)
 }
 
+fn add_user(place: &Place, name: &str) {
+    let pin = place.file("pin-of-user", "1234");
+    let add = ["user", "add", "--token", "demo", "--user-pin-file", &pin, name];
+    assert!(place.run(&add).status.success());
+}
+
 /// `signet key …` of the key "a".
 fn key<'a>(words: &[&'a str]) -> Vec<&'a str> {
     [&["key"], words, &["--token", "demo", "--key", "a"]].concat()
@@ -98,6 +104,8 @@ fn a_policy_is_given_out_as_it_was_put() {
     assert_eq!(place.says(&key(&["policy", "get"]), ""), default);
     let other = default.replace(":root", ":user/ann");
     let file = place.file("other.json", &other);
+    place.fails(&key(&["policy", "put", &file]), 1, "invalid principals");
+    add_user(&place, "ann");
     place.fails(&key(&["policy", "put", &file]), 1, "in the future");
     let wrong = place.file("wrong.json", "{}");
     place.fails(&key(&["policy", "put", &wrong]), 1, "Statement");

@@ -284,3 +284,108 @@ fn in_other_partitions_the_owner_is_the_root_too() {
     owner.put_key_policy(OWNER, &key, &policy(&[("Allow", cn, "kms:*")]), false).unwrap();
     assert_eq!(uses(&owner, &key), (true, true, true));
 }
+
+#[test]
+fn a_new_root_key_hides_neither_aliases_nor_grants_from_who_decides() {
+    each_place(|world| {
+        let owner = with_mighty_bob(world);
+        let key = kms_key(&owner);
+        owner.create_alias(OWNER, "alias/closed", &key).unwrap();
+        let deny = r#"{"Statement":{"Effect":"Deny","Action":"kms:GenerateMac","Resource":"*",
+            "Condition":{"ForAnyValue:StringEquals":{"kms:ResourceAliases":"alias/closed"}}}}"#;
+        owner.put_identity_policy(OWNER, &bob(), "closed", deny).unwrap();
+        let token = open_for_bob(world);
+        let live = token.look_up(token.principal(), &key).unwrap().unwrap();
+        let ask = |action| {
+            token.authorize(token.principal(), action, Resource::Object(live.object())).is_ok()
+        };
+        assert!(!ask(Action::GenerateMac) && ask(Action::VerifyMac));
+        owner.rotate_root_key(OWNER).unwrap();
+        assert!(!ask(Action::GenerateMac));
+        assert!(ask(Action::VerifyMac));
+    });
+}
+
+#[test]
+fn a_root_key_that_is_replaced_while_somebody_decides_loses_no_grant() {
+    each_place(|world| {
+        let owner = with_bob(world);
+        let key = kms_key(&owner);
+        let terms = GrantTerms::new(None, BOB, None, &["GenerateMac"]).unwrap();
+        owner.create_grant(OWNER, &key, &terms).unwrap();
+        let place = super::wrapped::WrappedPlace::new(world);
+        let token = place.open(world, settings());
+        token.login_user(UserType::User, "bob", &pin(BOB_PIN)).unwrap();
+        let live = token.look_up(token.principal(), &key).unwrap().unwrap();
+        // Between the look at the aliases and that at the grants.
+        let mut turns = 0;
+        place.store.after_find(crate::token::record::ALIAS, move || {
+            turns += 1;
+            if turns == 1 {
+                owner.rotate_root_key(OWNER).unwrap();
+            }
+        });
+        let resource = Resource::Object(live.object());
+        assert_eq!(token.authorize(token.principal(), Action::GenerateMac, resource), Ok(()));
+    });
+}
+
+#[test]
+fn who_may_use_a_key_in_one_way_sees_it_as_long_as_that_lasts() {
+    let world = World::in_memory();
+    let owner = with_bob(&world);
+    let key = kms_key(&owner);
+    let token = open_for_bob(&world);
+    let seen = || {
+        token.refresh().unwrap();
+        let live = token.look_up(token.principal(), &key).unwrap().unwrap();
+        token.visible(token.principal(), live.object())
+    };
+    let put = |name: &str, effect: &str, action: &str, condition: &str| {
+        let policy = format!(
+            r#"{{"Statement":{{"Effect":"{effect}","Action":"{action}","Resource":"*","Condition":{{{condition}}}}}}}"#
+        );
+        owner.put_identity_policy(OWNER, &bob(), name, &policy).unwrap();
+    };
+    assert!(seen().is_err());
+    let one = r#""StringEquals":{"kms:MacAlgorithm":"HMAC_SHA_256"}"#;
+    put("use", "Allow", "kms:VerifyMac", one);
+    assert_eq!(seen(), Ok(Until::Changed));
+    // It will be hidden.
+    let then = world.clock.now() + Duration::from_secs(60);
+    let later = format!(
+        r#""DateGreaterThanEquals":{{"aws:CurrentTime":"{}"}}"#,
+        crate::clock::Timestamp(then)
+    );
+    put("hide", "Deny", "kms:DescribeKey", &later);
+    assert_eq!(seen(), Ok(Until::Instant(then)));
+    world.clock.set(then);
+    assert!(matches!(seen(), Err(Error::AccessDenied(refused)) if refused.explicitly));
+}
+
+#[test]
+fn what_is_there_is_listed_for_whom_policies_let_as_of_now() {
+    each_place(|world| {
+        let owner = with_bob(world);
+        let key = kms_key(&owner);
+        owner.create_alias(OWNER, "alias/one", &key).unwrap();
+        let terms = GrantTerms::new(None, BOB, Some(BOB), &["VerifyMac"]).unwrap();
+        owner.create_grant(OWNER, &key, &terms).unwrap();
+        let token = open_for_bob(world);
+        let who = token.principal();
+        let lists = || {
+            [
+                token.kms_keys(who, None, 10).map(|(keys, _)| keys.len()),
+                token.aliases(who, None, None, 10).map(|(aliases, _)| aliases.len()),
+                token.retirable_grants(who, BOB, None, 10).map(|(grants, _)| grants.len()),
+            ]
+        };
+        let refused = |answer: &Result<usize>| matches!(answer, Err(Error::AccessDenied(_)));
+        assert!(lists().iter().all(refused), "{:?}", lists());
+        let allow = r#"{"Statement":{"Effect":"Allow","Action":"kms:List*","Resource":"*"}}"#;
+        owner.put_identity_policy(OWNER, &bob(), "list", allow).unwrap();
+        assert_eq!(lists(), [Ok(1), Ok(1), Ok(1)]);
+        owner.delete_identity_policy(OWNER, &bob(), "list").unwrap();
+        assert!(lists().iter().all(refused), "{:?}", lists());
+    });
+}

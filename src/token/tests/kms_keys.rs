@@ -295,6 +295,7 @@ fn a_policy_is_kept_as_it_was_given_unless_it_locks_out_who_gives_it() {
     let id = made(&token, NewKey::new(KeySpec::Hmac256));
     assert!(token.get_key_policy(OWNER, &id).unwrap().contains("arn:aws:iam::000000000000:root"));
     let (root, user) = ("arn:aws:iam::000000000000:root", "arn:aws:iam::000000000000:user/a");
+    token.add_user(OWNER, &name("a"), &pin(BOB_PIN)).unwrap();
     token.put_key_policy(OWNER, &id, &policy(root), false).unwrap();
     assert_eq!(world.open_for_user().get_key_policy(OWNER, &id).unwrap(), policy(root));
 
