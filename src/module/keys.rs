@@ -9,7 +9,7 @@ use crate::mechanism::{GENERATED_KEY_MAX, GENERATED_KEY_MIN, RawMechanism};
 use crate::object::request::NewObject;
 use crate::policy::{Action, Principal};
 use crate::secret::SecretBytes;
-use crate::session::{MacOperation, Operation, Output, Purpose, Room};
+use crate::session::{MacOperation, Operation, Output, Purpose, Room, Session};
 use crate::types::{AttributeType, ObjectHandle, SessionHandle, Template};
 
 /// How a MAC operation begins.
@@ -66,10 +66,23 @@ impl Module {
     ) -> Result<()> {
         let session = self.session(session)?;
         session.state.lock().may_begin()?;
+        // Once more when others have changed the key, or who may use it, meanwhile.
+        while !self.mac_init_as_of_now(&session, signing, mechanism, key)? {}
+        Ok(())
+    }
+
+    /// Whether the key was still what it was when the operation was to begin.
+    fn mac_init_as_of_now(
+        &self,
+        session: &Session,
+        signing: Signing<'_>,
+        mechanism: RawMechanism<'_>,
+        key: ObjectHandle,
+    ) -> Result<bool> {
         let row = self.mechanism_info(mechanism.number)?;
         let (hash, length) = row.as_mac(mechanism.parameter)?;
         let principal = session.principal();
-        let opened = self.object(&session, principal, key, Error::KeyHandleInvalid)?;
+        let opened = self.object(session, principal, key, Error::KeyHandleInvalid)?;
         let prepared = opened.as_ref().ok_or(Error::KeyHandleInvalid(key))?;
         let object = prepared.object();
         let verifies = !matches!(signing, Signing::Sign);
@@ -103,14 +116,17 @@ impl Module {
         // Logout and destruction first change what is asked here, then end the
         // operations they find: whichever comes second sees the other.
         let principal = session.principal();
-        prepared.authorize(&session.token, principal, used)?;
-        if !prepared.is_usable(principal) || self.objects.get(key.0).is_none() {
+        if self.objects.get(key.0).is_none() {
             return Err(Error::KeyHandleInvalid(key));
         }
+        if !prepared.is_usable(principal) {
+            return Ok(false);
+        }
+        prepared.authorize(&session.token, principal, used)?;
         state.may_begin()?;
         session.trace(&mut state, &mut operation, object, sort)?;
         state.begin(operation);
-        Ok(())
+        Ok(true)
     }
 
     /// Takes in a part of the message.

@@ -11,6 +11,7 @@ use crate::policy::GrantTerms;
 use crate::secret::SecretBytes;
 use crate::token::{Identity, Name};
 use crate::types::AttributeType as A;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -491,4 +492,98 @@ fn a_login_of_somebody_else() {
     module.login(session, USER, &pin(USER_PIN)).unwrap();
     let key = bob.two.found(&bob.id);
     Bob { key, ..bob }.signs();
+}
+
+/// What is true of the token while a number stands: odd numbers, while it changes.
+const ALLOWED: u64 = 0;
+const DENIED: u64 = 2;
+
+/// Changes Bob's leave to sign, and back, in each way and between changes of all else.
+fn change_all(two: &Two, id: &str, now: &AtomicU64) {
+    let token = &two.token;
+    let say = |number: u64| now.store(number, Ordering::SeqCst);
+    let flip = |deny: &dyn Fn(), allow: &dyn Fn()| {
+        say(1);
+        deny();
+        say(DENIED);
+        token.tag_key(OWNER, id, &[("any".into(), "thing".into())]).unwrap();
+        say(3);
+        allow();
+        say(ALLOWED);
+        token.untag_key(OWNER, id, &["any".into()]).unwrap();
+    };
+    let terms = GrantTerms::new(None, BOB, Some(ROOT), &["GenerateMac"]).unwrap();
+    let deny = r#"{"Statement":{"Effect":"Deny","Action":"kms:GenerateMac","Resource":"*"}}"#;
+    flip(&|| two.put_policy("not", deny), &|| two.take_policy("not"));
+    flip(
+        &|| two.put_key_policy(id, &[("Allow", ROOT, "kms:*"), ("Deny", BOB, "kms:GenerateMac")]),
+        &|| two.put_key_policy(id, &[("Allow", ROOT, "kms:*")]),
+    );
+    flip(&|| token.create_alias(OWNER, "alias/closed", id).unwrap(), &|| {
+        token.delete_alias(OWNER, "alias/closed").unwrap();
+    });
+    flip(&|| two.take_policy("use"), &|| drop(token.create_grant(OWNER, id, &terms).unwrap()));
+    let filter = crate::token::GrantFilter::default();
+    let (grants, _) = token.grants(OWNER, id, filter, None, 10).unwrap();
+    flip(&|| token.revoke_grant(OWNER, id, &grants[0].id).unwrap(), &|| {
+        two.let_bob("use", &["kms:GenerateMac"]);
+    });
+    flip(&|| token.disable_key(OWNER, id).unwrap(), &|| token.enable_key(OWNER, id).unwrap());
+    // What changes no answer.
+    token.rotate_root_key(OWNER).unwrap();
+    token.create_alias(OWNER, "alias/open", id).unwrap();
+    token.delete_alias(OWNER, "alias/open").unwrap();
+    token
+        .add_role(
+            OWNER,
+            &producer(),
+            r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"}}"#,
+        )
+        .unwrap();
+    token.remove_role(OWNER, &producer()).unwrap();
+}
+
+#[test]
+fn many_threads_never_act_on_what_was_true_before() {
+    let bob = Bob::using();
+    let closed = r#"{"Statement":{"Effect":"Deny","Action":"kms:GenerateMac","Resource":"*","Condition":{"ForAnyValue:StringEquals":{"kms:ResourceAliases":"alias/closed"}}}}"#;
+    bob.two.put_policy("closed", closed);
+    bob.signs();
+    let (now, done) = (AtomicU64::new(ALLOWED), AtomicBool::new(false));
+    let Bob { two, id, key } = &bob;
+    let module = &two.bob;
+    let judged = |refused: Option<Error>, before: u64| {
+        let whole = before == now.load(Ordering::SeqCst);
+        match refused {
+            None => assert!(!whole || before != DENIED, "he may not"),
+            Some(Error::AccessDenied(_) | Error::KeyFunctionNotPermitted) => {
+                assert!(!whole || before != ALLOWED, "he may");
+            }
+            Some(other) => panic!("{other}"),
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let session = module.open_session(SLOT, true).unwrap();
+                while !done.load(Ordering::SeqCst) {
+                    let before = now.load(Ordering::SeqCst);
+                    judged(sign(module, session, *key, QUESTION).err(), before);
+                }
+            });
+        }
+        scope.spawn(|| {
+            let session = module.open_session(SLOT, true).unwrap();
+            let wanted = [(A::UniqueId, id.as_bytes())];
+            while !done.load(Ordering::SeqCst) {
+                assert_eq!(found(module, session, &wanted), [*key]);
+                assert!(read(module, session, *key, A::Label).is_ok());
+            }
+        });
+        for _ in 0..3 {
+            change_all(two, id, &now);
+        }
+        done.store(true, Ordering::SeqCst);
+    });
+    bob.signs();
 }
