@@ -307,3 +307,48 @@ fn a_handle_outlives_a_refusal() {
     two.let_bob("allowed", &["kms:DescribeKey", "kms:GenerateMac"]);
     two.assert_signs(handle);
 }
+
+#[test]
+fn each_function_takes_leave_for_its_own_action_and_no_other_will_do() {
+    type Function = fn(&Two, ObjectHandle) -> Result<()>;
+    let table: [(&str, Function); 9] = [
+        ("kms:GenerateMac", |two, key| two.sign_init(key)),
+        ("kms:VerifyMac", |two, key| {
+            two.bob.mac_init(two.session, Signing::Verify, mechanism(HMAC), key)?;
+            two.bob.session_cancel(two.session, Cancel::VERIFY)
+        }),
+        ("kms:VerifyMac", |two, key| {
+            let signing = Signing::VerifySignature(&[0; 32]);
+            two.bob.mac_init(two.session, signing, mechanism(HMAC), key)?;
+            two.bob.verify_signature(two.session, QUESTION).or(Ok(()))
+        }),
+        ("signet:DigestKey", |two, key| {
+            two.bob.digest_init(two.session, mechanism(MechanismType::Sha256))?;
+            let digested = two.bob.digest_key(two.session, key);
+            two.bob.session_cancel(two.session, &[Cancel::Digest])?;
+            digested
+        }),
+        ("signet:ReadValue", |two, key| read(&two.bob, two.session, key, A::Value).map(drop)),
+        ("signet:UpdateAttributes", |two, key| {
+            two.bob.set_attributes(two.session, key, &raw(&[(A::Label, b"l")]))
+        }),
+        ("signet:CopyKey", |two, key| two.bob.copy_object(two.session, key, &[]).map(drop)),
+        ("signet:CopyKey", |two, key| {
+            two.bob.copy_object(two.session, key, &raw(&[(A::Token, FALSE)])).map(drop)
+        }),
+        ("signet:DestroyKey", |two, key| two.bob.destroy_object(two.session, key)),
+    ];
+    let two = Two::may(&["kms:DescribeKey"]);
+    let every: Vec<_> = table.iter().map(|(action, _)| *action).collect();
+    for (action, function) in table {
+        let key = two.found(&two.key(&READABLE));
+        let others: Vec<_> = every.iter().copied().filter(|other| *other != action).collect();
+        two.let_bob("only", &others);
+        let refused = function(&two, key);
+        let is_refusal =
+            matches!(refused, Err(Error::AccessDenied(_) | Error::AttributeSensitive(_)));
+        assert!(is_refusal, "{action}: {refused:?}");
+        two.let_bob("only", &[action]);
+        assert_eq!(function(&two, key), Ok(()), "{action}");
+    }
+}
