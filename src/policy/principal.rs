@@ -49,7 +49,8 @@ impl PrincipalName {
 
     /// What an ARN names: an account, a user, a role, a session, a federated user.
     /// Wildcards and groups name nobody.
-    pub(super) fn arn(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn arn(text: &str) -> Option<Self> {
         let arn = Arn::parse(text)?;
         if !is_account(arn.account) || !arn.region.is_empty() || text.contains(['*', '?', ' ']) {
             return None;

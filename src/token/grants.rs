@@ -11,12 +11,12 @@ use super::authorization::{Ask, Circumstances, denied};
 use super::objects::key_in;
 use super::record::{GRANT, seconds};
 use super::sealed::{self, OF_KEY, Property, SealedValue, Stored};
-use super::{Token, entity};
+use super::{Token, entity, named_login};
 use crate::entropy;
 use crate::error::{Error, Refusal, Result};
 use crate::object::Object;
 use crate::policy::{
-    Action, Context, Grant, GrantOperation, GrantTerms, Principal, Request, Resource,
+    Action, Context, Grant, GrantOperation, GrantTerms, Principal, PrincipalName, Request, Resource,
 };
 use crate::secret::SecretBytes;
 use crate::store::Reader;
@@ -234,9 +234,11 @@ pub(super) fn to(
 
 impl Token {
     /// Makes a grant (KMS API: CreateGrant). One of the same name and the same terms is
-    /// not made twice: it is given out again, with another token.
+    /// not made twice: it is given out again, with another token. Users and roles of the
+    /// account that it names must be there.
     ///
     /// # Errors
+    /// [`Error::InvalidArn`];
     /// [`Refusal::NoSuchKey`], [`Refusal::State`], [`Error::UserNotLoggedIn`];
     /// [`Error::LimitExceeded`] for more than 50,000 of one key; or why it could
     /// not be stored.
@@ -263,6 +265,13 @@ impl Token {
             let ask = Ask { circumstances, ..Ask::new(principal, Action::CreateGrant) };
             self.authorize_in(reader, Some(vault), ask, &live.object)?;
             self.require_state(Action::CreateGrant, &live.object)?;
+            for arn in terms.retiring.iter().chain([&terms.grantee]) {
+                let name = PrincipalName::arn(arn);
+                let name = name.ok_or_else(|| Error::InvalidArn(arn.clone()))?;
+                if !named_login::is_there(reader, vault, &name, self.home())? {
+                    return Err(Error::InvalidArn(arn.clone()));
+                }
+            }
             if let Some(same) = same(reader, vault, key, terms)? {
                 return Ok(NewGrant { token: same.token(number)?, id: same.id });
             }

@@ -145,6 +145,9 @@ fn grants_are_made_listed_retired_and_revoked() {
     let (place, id) = with_key();
     let grant = |words: &[&str]| place.run(&[&["grant"], words, &["--token", "demo"]].concat());
     let create = ["create", "--key", "a", "--grantee", "user/ann", "--operation", "GenerateMac"];
+    fails(&grant(&create), 1, "does not refer to a valid principal");
+    add_user(&place, "ann");
+    add_user(&place, "bob");
     let made = |more: &[&str]| {
         let (out, err) = texts(&grant(&[&create[..], more].concat()));
         let line = |number| {

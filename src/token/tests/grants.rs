@@ -8,8 +8,8 @@ use crate::policy::{Grant, GrantOperation, GrantTerms};
 use crate::token::{GrantFilter, NewGrant};
 
 const DAY: Duration = Duration::from_secs(86_400);
-const ANN: &str = "arn:aws:iam::000000000000:user/ann";
-const BOB: &str = "arn:aws:iam::000000000000:user/bob";
+const ANN: &str = "arn:aws:iam::111122223333:user/ann";
+const BOB: &str = "arn:aws:iam::111122223333:user/bob";
 
 fn new_key(token: &Token) -> String {
     id_of(&insert(token, key("k", true, &[])))
@@ -197,5 +197,30 @@ fn grants_go_with_their_key_and_are_made_only_while_it_is_used() {
         .unwrap();
         assert_eq!(left, [other_made.id]);
         assert_eq!(token.check().unwrap().findings, []);
+    });
+}
+
+#[test]
+fn nobody_grants_anything_to_somebody_who_is_not_there() {
+    each_place(|world| {
+        let token = with_bob(world);
+        let key = new_key(&token);
+        let (bob, root) = ("arn:aws:iam::000000000000:user/Bob", "arn:aws:iam::000000000000:root");
+        for missing in [
+            "arn:aws:iam::000000000000:user/ann",
+            "arn:aws:iam::000000000000:user/bob",
+            "arn:aws:iam::000000000000:role/Bob",
+            "arn:aws:sts::000000000000:assumed-role/Bob/any",
+            "arn:aws-cn:iam::000000000000:user/Bob",
+        ] {
+            for (grantee, retiring) in [(missing, None), (bob, Some(missing))] {
+                let terms = GrantTerms::new(None, grantee, retiring, &["VerifyMac"]).unwrap();
+                let refused = token.create_grant(OWNER, &key, &terms);
+                assert_eq!(refused, Err(Error::InvalidArn(missing.into())));
+            }
+        }
+        let terms = GrantTerms::new(None, bob, Some(root), &["VerifyMac"]).unwrap();
+        granted(&token, &key, &terms);
+        assert_eq!(all(&token, &key).len(), 1);
     });
 }
