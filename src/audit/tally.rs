@@ -1,10 +1,12 @@
 //! Counting MAC operations by key, for those who do not want a record of each.
 //!
-//! A session has a tally of its own. An operation gets a [`Slot`] when it begins; counting
-//! its end adds one to a number there: no allocation, no lock, no system call.
+//! A session has a tally of its own. An operation gets a [`Slot`] when it begins, by the
+//! handle of its key; counting its end adds one to a number there: no allocation, no lock,
+//! no system call, and no look at the key but the first time.
 
 use super::event::{Event, Identity, Resource, Text, code};
 use crate::error::Error;
+use crate::types::ObjectHandle;
 
 /// After so many operations a tally wants to be recorded.
 const OPERATIONS_MAX: u32 = 65_536;
@@ -64,6 +66,7 @@ pub struct Tally {
 /// The operations of one sort with one key.
 #[derive(Debug)]
 pub struct Count {
+    handle: ObjectHandle,
     unique_id: Box<str>,
     is_token_object: bool,
     sort: Use,
@@ -75,16 +78,27 @@ pub struct Count {
 }
 
 impl Tally {
-    /// Where the operations of this sort with this key are counted. Allocates for a key
-    /// that was not used since the counts were last recorded.
-    pub fn slot(&mut self, key: KeyName<'_>, sort: Use) -> Slot {
+    /// Where the operations of this sort with the key behind this handle are counted. Asks
+    /// for the key's name, and allocates, when there is no count yet.
+    #[inline]
+    pub fn slot<'k>(
+        &mut self,
+        handle: ObjectHandle,
+        sort: Use,
+        name: impl FnOnce() -> KeyName<'k>,
+    ) -> Slot {
         self.begun = self.begun.saturating_add(1);
-        let is = |count: &Count| count.sort == sort && *count.unique_id == *key.unique_id;
-        let known = self.counts.iter().position(is);
-        Slot(known.unwrap_or_else(|| {
-            self.counts.push(Count::new(key.unique_id.into(), key.is_token_object, sort));
-            self.counts.len() - 1
-        }))
+        let is = |count: &Count| count.handle == handle && count.sort == sort;
+        match self.counts.iter().position(is) {
+            Some(known) => Slot(known),
+            None => self.add(handle, sort, name()),
+        }
+    }
+
+    #[cold]
+    fn add(&mut self, handle: ObjectHandle, sort: Use, name: KeyName<'_>) -> Slot {
+        self.counts.push(Count::new(handle, name.unique_id.into(), name.is_token_object, sort));
+        Slot(self.counts.len() - 1)
     }
 
     /// Counts an operation that ended well.
@@ -136,13 +150,23 @@ impl Tally {
 }
 
 impl Count {
-    fn new(unique_id: Box<str>, is_token_object: bool, sort: Use) -> Self {
+    fn new(handle: ObjectHandle, unique_id: Box<str>, is_token_object: bool, sort: Use) -> Self {
         let (succeeded, wrong_mac, wrong_length, others) = (0, 0, 0, Vec::new());
-        Self { unique_id, is_token_object, sort, succeeded, wrong_mac, wrong_length, others }
+        Self {
+            handle,
+            unique_id,
+            is_token_object,
+            sort,
+            succeeded,
+            wrong_mac,
+            wrong_length,
+            others,
+        }
     }
 
     fn take(&mut self) -> Self {
-        let empty = Self::new(self.unique_id.clone(), self.is_token_object, self.sort);
+        let Self { handle, unique_id, is_token_object, sort, .. } = self;
+        let empty = Self::new(*handle, unique_id.clone(), *is_token_object, *sort);
         std::mem::replace(self, empty)
     }
 
@@ -189,6 +213,9 @@ mod tests {
     use super::*;
     use crate::audit::Value;
 
+    const ONE: ObjectHandle = ObjectHandle(1);
+    const TWO: ObjectHandle = ObjectHandle(2);
+
     const fn key(unique_id: &str) -> KeyName<'_> {
         KeyName { unique_id, is_token_object: true }
     }
@@ -196,18 +223,20 @@ mod tests {
     #[test]
     fn operations_are_counted_by_key_sort_and_outcome() {
         let mut tally = Tally::default();
-        let (one, two) = (key("one"), key("two"));
-        for _ in 0..3 {
-            let slot = tally.slot(one, Use::GenerateMac);
+        let (one, two) = (|| key("one"), || key("two"));
+        let slot = tally.slot(ONE, Use::GenerateMac, one);
+        tally.succeeded(slot);
+        for _ in 0..2 {
+            let slot = tally.slot(ONE, Use::GenerateMac, || panic!("it is known"));
             tally.succeeded(slot);
         }
-        let verify = tally.slot(key("one"), Use::VerifyMac);
-        assert_ne!(verify, tally.slot(one, Use::GenerateMac));
+        let verify = tally.slot(ONE, Use::VerifyMac, one);
+        assert_ne!(verify, tally.slot(ONE, Use::GenerateMac, one));
         tally.failed(verify, &Error::SignatureInvalid);
         tally.failed(verify, &Error::UserNotLoggedIn);
         tally.failed(verify, &Error::UserNotLoggedIn);
         // Begun, and not ended.
-        tally.slot(two, Use::GenerateMac);
+        tally.slot(TWO, Use::GenerateMac, two);
         let counts = tally.take();
         assert_eq!(counts.len(), 2);
         let made = Event::new("kms:GenerateMac", Identity::Root).read_only();
@@ -236,17 +265,18 @@ mod tests {
     #[test]
     fn a_tally_is_due_after_many_operations_or_keys() {
         let mut tally = Tally::default();
-        let one = key("one");
+        let one = || key("one");
         for _ in 1..OPERATIONS_MAX {
-            tally.slot(one, Use::GenerateMac);
+            tally.slot(ONE, Use::GenerateMac, one);
         }
         assert!(!tally.is_due());
-        tally.slot(one, Use::GenerateMac);
+        tally.slot(ONE, Use::GenerateMac, one);
         assert!(tally.is_due());
         tally.take();
         assert!(!tally.is_due());
         for number in 0..KEYS_MAX {
-            tally.slot(key(&number.to_string()), Use::GenerateMac);
+            let handle = ObjectHandle(number.try_into().unwrap());
+            tally.slot(handle, Use::GenerateMac, || key("one"));
         }
         assert!(tally.is_due());
     }

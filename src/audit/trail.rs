@@ -173,10 +173,12 @@ impl Trail {
     ///
     /// # Errors
     /// [`Error::AuditUnavailable`].
+    #[inline]
     pub fn require(&self) -> Result<()> {
-        if !self.settings.required {
-            return Ok(());
-        }
+        if self.settings.required { self.require_segment() } else { Ok(()) }
+    }
+
+    fn require_segment(&self) -> Result<()> {
         self.ready(&mut self.state.lock(), self.now()).map_err(|error| unavailable(&error))
     }
 

@@ -92,9 +92,9 @@ impl Module {
         };
         let key_type = object.key_type().ok_or(Error::KeyHandleInvalid(key))?;
         let used = MacUse { verifies, hash, truncated: length < hash.output_len() };
-        session.judged(object, sort, prepared.authorize(&session.token, principal, used))?;
+        session.judged(key, object, sort, prepared.authorize(&session.token, principal, used))?;
         if !object.flag(usage) || session.token.require_state(used.action(), object).is_err() {
-            return session.judged(object, sort, Err(Error::KeyFunctionNotPermitted));
+            return session.judged(key, object, sort, Err(Error::KeyFunctionNotPermitted));
         }
         if !hash.accepts(key_type) {
             return Err(Error::KeyTypeInconsistent);

@@ -4,6 +4,7 @@ use super::{Operation, Session, State};
 use crate::audit::{self, KeyName, MacMode, Use};
 use crate::error::{Error, Result};
 use crate::object::Object;
+use crate::types::ObjectHandle;
 
 /// How the end of an operation is recorded.
 #[derive(Debug)]
@@ -23,9 +24,18 @@ pub struct Named {
 }
 
 impl Named {
+    fn new(key: &Object, sort: Use) -> Self {
+        let KeyName { unique_id, is_token_object } = name(key);
+        Self { unique_id: unique_id.to_owned(), is_token_object, sort }
+    }
+
     fn key(&self) -> KeyName<'_> {
         KeyName { unique_id: &self.unique_id, is_token_object: self.is_token_object }
     }
+}
+
+fn name(key: &Object) -> KeyName<'_> {
+    KeyName { unique_id: key.unique_id(), is_token_object: key.is_token_object() }
 }
 
 /// An operation that has ended.
@@ -38,7 +48,7 @@ pub(super) struct Ended {
 impl Session {
     /// Sees to it that the end of an operation that is about to begin is recorded. Where
     /// it is counted, as it is unless the configuration says otherwise, this costs a look
-    /// at the keys that were used before, and its end one addition.
+    /// at the handles of the keys that were used before, and its end one addition.
     ///
     /// # Errors
     /// [`Error::AuditUnavailable`].
@@ -50,19 +60,19 @@ impl Session {
         sort: Use,
     ) -> Result<()> {
         let trail = self.token.trail();
-        let name = KeyName { unique_id: key.unique_id(), is_token_object: key.is_token_object() };
-        operation.mac_mut().trace = match trail.settings().mac {
+        let mac = operation.mac_mut();
+        mac.trace = match trail.settings().mac {
             MacMode::Off => return Ok(()),
             MacMode::Summary => {
                 trail.require()?;
                 if state.tally.is_due() {
                     self.record(state)?;
                 }
-                Some(Trace::Counted(state.tally.slot(name, sort)))
+                Some(Trace::Counted(state.tally.slot(mac.key(), sort, || name(key))))
             }
             MacMode::Each => {
                 trail.require()?;
-                Some(Trace::Single(Box::new(named(key, sort))))
+                Some(Trace::Single(Box::new(Named::new(key, sort))))
             }
         };
         Ok(())
@@ -72,20 +82,26 @@ impl Session {
     ///
     /// # Errors
     /// What was; [`Error::AuditUnavailable`].
-    pub fn judged<T>(&self, key: &Object, sort: Use, verdict: Result<T>) -> Result<T> {
+    pub fn judged<T>(
+        &self,
+        handle: ObjectHandle,
+        key: &Object,
+        sort: Use,
+        verdict: Result<T>,
+    ) -> Result<T> {
         let refused = match verdict {
             Ok(allowed) => return Ok(allowed),
             Err(refused) => refused,
         };
-        let operation = Box::new(named(key, sort));
         match self.token.trail().settings().mac {
             MacMode::Off => {}
             MacMode::Summary => {
                 let tally = &mut self.state.lock().tally;
-                let slot = tally.slot(operation.key(), sort);
+                let slot = tally.slot(handle, sort, || name(key));
                 tally.failed(slot, &refused);
             }
             MacMode::Each => {
+                let operation = Box::new(Named::new(key, sort));
                 self.record_end(&Ended { operation, outcome: Err(refused.clone()) })?;
             }
         }
@@ -129,11 +145,6 @@ impl Session {
         let counts = state.tally.take();
         counts.iter().try_for_each(|count| self.token.note(&count.event(who.clone())))
     }
-}
-
-fn named(key: &Object, sort: Use) -> Named {
-    let (unique_id, is_token_object) = (key.unique_id().to_owned(), key.is_token_object());
-    Named { unique_id, is_token_object, sort }
 }
 
 impl State {
