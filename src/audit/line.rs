@@ -159,6 +159,16 @@ impl SegmentId {
         &self.0
     }
 
+    /// When it was begun; `None` where the name says a time that is none.
+    #[must_use]
+    pub fn begun(&self) -> Option<Millis> {
+        let part = |from: usize, to: usize| &self.0[from..to];
+        let (day, time) = ([part(0, 4), part(4, 6), part(6, 8)], [part(9, 11), part(11, 13)]);
+        let text =
+            format!("{}T{}:{}.{}Z", day.join("-"), time.join(":"), part(13, 15), part(15, 18));
+        text.parse().ok()
+    }
+
     /// The day on which it was begun, in UTC: `20261124`.
     #[must_use]
     pub fn day(&self) -> &str {
@@ -395,6 +405,9 @@ mod tests {
         let late = SegmentId::new(NOW, [0; 8]);
         assert!(early < late);
         assert_eq!(late.day(), "20261124");
+        assert_eq!((early.begun(), late.begun()), (Some(Millis(999)), Some(NOW)));
+        let never = SegmentId::parse("20261324T015653123Z-0101010101010101").unwrap();
+        assert_eq!(never.begun(), None);
         for name in [early.as_str(), late.as_str()] {
             assert_eq!(SegmentId::parse(name).unwrap().as_str(), name);
         }

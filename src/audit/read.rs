@@ -2,7 +2,7 @@
 
 use super::line::{Beginning, Boot, Head, LINE_MAX, LineHash, Millis, SegmentId};
 use super::shelf::{Directory, From, Sheet, Shelf};
-use super::{CONTINUE, END, START};
+use super::{CONTINUE, END, REMOVE, START};
 use crate::error::{Error, Result};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -54,11 +54,35 @@ impl Reference {
         if ![START, CONTINUE].map(name).contains(&beginning.event_name) {
             return None;
         }
-        let line = std::str::from_utf8(line).ok()?;
-        // No string in a line holds an unescaped quote.
-        let (_, rest) = line.split_once(",\"follows\":\"")?;
-        rest.split_once('"')?.0.parse().ok()
+        noted(line, ",\"follows\":\"")?.parse().ok()
     }
+}
+
+/// What retention has left, if this record says so.
+pub(super) fn kept_from(beginning: &Beginning<'_>, line: &[u8]) -> Option<SegmentId> {
+    let is_removal = beginning.event_name == name(REMOVE);
+    SegmentId::parse(noted(line, "\"keptFrom\":\"").filter(|_| is_removal)?)
+}
+
+/// The text of a member of a line, by how that begins: no string in a line holds an
+/// unescaped quote.
+fn noted<'l>(line: &'l [u8], member: &str) -> Option<&'l str> {
+    let (_, rest) = std::str::from_utf8(line).ok()?.split_once(member)?;
+    Some(rest.split_once('"')?.0)
+}
+
+/// Whether a line that is no record looks like what a kill or a power cut leaves.
+pub(super) fn looks_torn(line: &[u8], is_whole: bool) -> bool {
+    !is_whole || line.contains(&0)
+}
+
+/// Whether a segment holds nothing from there on, or what looks torn.
+pub(super) fn ends_at(sheet: Arc<dyn Sheet>, at: u64) -> Result<bool> {
+    let mut line = Vec::new();
+    Ok(match RawLines::new(sheet, at).next(&mut line)? {
+        Ending::Nothing => true,
+        ending => looks_torn(&line, ending == Ending::Newline),
+    })
 }
 
 /// The end of a segment.

@@ -1,5 +1,7 @@
 //! Whole trails: what is written, and whether what was done to it is found.
 
+mod disk;
+mod faults;
 mod tampering;
 mod threads;
 mod writing;
@@ -8,6 +10,7 @@ use super::line::LINE_MAX;
 use super::*;
 use crate::clock::ManualClock;
 use crate::entropy::{Entropy, OsEntropy};
+use crate::error::Error;
 use crate::log::{Level, Log};
 use crate::types::Home;
 use parking_lot::Mutex;

@@ -14,7 +14,7 @@ use super::checkpoint::{Checkpoint, SigningKey, Verifier};
 use super::event::{Event, Scope};
 use super::line::{self, Head, LINE_MAX, Millis, Place, SegmentId};
 use super::process::Process;
-use super::read::{self, Lines};
+use super::read::{self, Lines, Tail};
 use super::shelf::{Directory, Memory, Sheet, Shelf};
 use super::{CONTINUE, END, REMOVE, Retention, START, Settings};
 use crate::clock::Clock;
@@ -93,7 +93,7 @@ struct State {
     /// A thread is syncing.
     syncing: bool,
     /// Records after the first and up to the second may not be durable: a sync failed.
-    failed: (u64, u64),
+    failed: Vec<(u64, u64)>,
     /// The log has been told that records are missing.
     told: bool,
     /// `written` when the last checkpoint was made.
@@ -104,7 +104,16 @@ impl State {
     /// Leaves the open segment as it is. What was not durable before may never be.
     fn abandon(&mut self) {
         self.open = None;
-        self.failed = (self.durable, self.written);
+        match self.failed.last_mut().filter(|(first, _)| *first == self.durable) {
+            Some((_, last)) => *last = self.written,
+            None if self.durable < self.written => self.failed.push((self.durable, self.written)),
+            None => {}
+        }
+    }
+
+    /// Whether a record is one of those that may not be durable.
+    fn has_failed(&self, position: Position) -> bool {
+        self.failed.iter().any(|(first, last)| position.0 > *first && position.0 <= *last)
     }
 }
 
@@ -145,7 +154,7 @@ impl Trail {
         Self::over(memory, scope, surroundings, settings)
     }
 
-    fn over(
+    pub(super) fn over(
         shelf: Arc<dyn Shelf>,
         scope: Scope,
         surroundings: Surroundings,
@@ -225,8 +234,7 @@ impl Trail {
     pub fn commit(&self, position: Position) -> Result<()> {
         let mut state = self.state.lock();
         loop {
-            let (first, last) = state.failed;
-            if position.0 > first && position.0 <= last {
+            if state.has_failed(position) {
                 return Err(Error::FunctionFailed("a record could not be made durable".into()));
             }
             if position.0 <= state.durable {
@@ -312,19 +320,23 @@ impl Trail {
 
     fn begin(&self, state: &mut State, now: Millis) -> Result<()> {
         let segments = self.shelf.segments()?;
-        let (open, action, is_interrupted) = match self.take_over(&segments, now) {
+        // Where the clock has gone back, behind the oldest: retention has let go what sorts
+        // before that.
+        let oldest = segments.first().and_then(SegmentId::begun);
+        let named = now.max(oldest.map_or(Millis(0), |oldest| Millis(oldest.0 + 1)));
+        let day = now.0 / DAY;
+        let (open, action, is_interrupted) = match self.take_over(&segments, named, day) {
             Some((open, is_interrupted)) => (open, CONTINUE, is_interrupted),
-            None => (self.start(now)?, START, false),
+            None => (self.start(named, day)?, START, false),
         };
         let follows = segments.iter().rev().find(|id| **id != open.id);
         let follows = follows.and_then(|id| {
             let sheet = self.shelf.open(id).ok()??;
-            let tail = read::tail(&*sheet, id).ok()??;
-            if !tail.is_ended {
-                // A power cut must not take away what is relied on.
-                sheet.sync().ok()?;
-            }
-            Some(read::Reference { segment: id.clone(), head: tail.head }.to_string())
+            let head = self.end_of(&sheet, id).ok()??.head;
+            // A power cut must not take away what is relied on, not even an end that was
+            // written this moment.
+            sheet.sync().ok()?;
+            (head.records > 0).then(|| read::Reference { segment: id.clone(), head }.to_string())
         });
         let mut event = Event::of_service(action)
             .noting("token", &*self.scope.serial)
@@ -344,25 +356,37 @@ impl Trail {
 
     /// A segment of today that nobody writes any more, and whether its writer did not end
     /// it. What keeps it from being taken is a reason to begin another.
-    fn take_over(&self, segments: &[SegmentId], now: Millis) -> Option<(Open, bool)> {
+    fn take_over(&self, segments: &[SegmentId], now: Millis, day: u64) -> Option<(Open, bool)> {
         let today = SegmentId::new(now, [0; 8]);
         let of_today = segments.iter().rev().filter(|id| id.day() == today.day());
         of_today.take(CLAIMS).find_map(|id| {
             let sheet = self.shelf.claim(id).ok()??;
-            let tail = read::tail(&*sheet, id).ok()??;
+            let tail = self.end_of(&sheet, id).ok()??;
             let is_sound = tail.is_ended || self.process.boot.is_still(tail.boot);
             let has_room = tail.head.bytes < self.settings.segment_size;
             let is_whole = tail.is_whole && is_sound && has_room;
-            let open = Open { id: id.clone(), sheet, head: tail.head, day: now.0 / DAY };
+            let open = Open { id: id.clone(), sheet, head: tail.head, day };
             is_whole.then_some((open, !tail.is_ended))
         })
     }
 
-    fn start(&self, now: Millis) -> Result<Open> {
+    /// The end of a segment, as far as its lines follow each other. They do during the start
+    /// of the machine in which it was written; a power cut may leave holes before the last line.
+    fn end_of(&self, sheet: &Arc<dyn Sheet>, id: &SegmentId) -> Result<Option<Tail>> {
+        let Some(tail) = read::tail(&**sheet, id)? else { return Ok(None) };
+        if self.process.boot.is_still(tail.boot) {
+            return Ok(Some(tail));
+        }
+        let head = Lines::of(Arc::clone(sheet), id, Head::EMPTY).up_to(u64::MAX)?;
+        let is_whole = tail.is_whole && head == tail.head;
+        Ok(Some(Tail { head, is_whole, ..tail }))
+    }
+
+    fn start(&self, now: Millis, day: u64) -> Result<Open> {
         for _ in 0..TRIES {
             let id = SegmentId::new(now, entropy::array(&*self.surroundings.entropy)?);
             if let Some(sheet) = self.shelf.create(&id)? {
-                return Ok(Open { id, sheet, head: Head::EMPTY, day: now.0 / DAY });
+                return Ok(Open { id, sheet, head: Head::EMPTY, day });
             }
         }
         Err(Error::FunctionFailed("no name for a new segment of the audit trail is free".into()))
@@ -445,25 +469,27 @@ impl Trail {
             Present::None => (self.first_checkpoint(), None),
         };
         let sizes = self.sizes()?;
-        let leaving = self.leaving(&checkpoint, &sizes);
+        let leaving = self.leaving(&checkpoint, &sizes)?;
         if let Some((kept_from, count)) = leaving.kept_from {
             // First of all, so that the record is covered too.
-            let last = leaving.segments.last().map_or("-", SegmentId::as_str);
+            let last = leaving.segments.last().map_or("-", |(id, _)| id.as_str());
             let event = Event::of_service(REMOVE)
                 .noting("keptFrom", kept_from.as_str())
                 .noting("segments", count)
                 .noting("last", last);
             self.append(&event)?;
-            checkpoint.heads.retain(|id, _| *id >= kept_from);
             checkpoint.kept_from = Some(kept_from);
         }
+        // What has been let go stays until its file is gone: only what is covered may go.
+        let is_there = |id: &SegmentId| sizes.binary_search_by(|(there, _)| there.cmp(id)).is_ok();
+        let kept_from = checkpoint.kept_from.as_ref();
+        checkpoint.heads.retain(|id, _| kept_from.is_none_or(|from| id >= from) || is_there(id));
         let (own, written) = self.own_head()?;
         for (id, size) in sizes {
-            if checkpoint.kept_from.as_ref().is_some_and(|kept_from| id < *kept_from) {
-                continue;
-            }
             let known = checkpoint.heads.get(&id).copied().unwrap_or(Head::EMPTY);
-            if own.as_ref().is_none_or(|(own, _)| *own != id) && size > known.bytes {
+            let is_held = || leaving.segments.iter().any(|(leaving, _)| *leaving == id);
+            let is_own = own.as_ref().is_some_and(|(own, _)| *own == id);
+            if !is_own && size > known.bytes && !is_held() {
                 let head = self.extended(&id, known, cover)?;
                 if head.records > 0 {
                     checkpoint.heads.insert(id, head);
@@ -485,7 +511,7 @@ impl Trail {
             let mut state = self.state.lock();
             state.covered = state.covered.max(written);
         }
-        for id in &leaving.segments {
+        for (id, _) in &leaving.segments {
             // What stays is removed with the next checkpoint.
             let _ = self.shelf.remove(id);
         }
@@ -542,14 +568,16 @@ impl Trail {
     }
 
     /// What retention lets go: the oldest segments, which the checkpoint covers whole and
-    /// nobody writes any more.
-    fn leaving(&self, checkpoint: &Checkpoint, sizes: &[(SegmentId, u64)]) -> Leaving {
+    /// nobody writes any more, nor will before they are gone.
+    fn leaving(&self, checkpoint: &Checkpoint, sizes: &[(SegmentId, u64)]) -> Result<Leaving> {
         let mut leaving = Leaving { kept_from: None, segments: Vec::new() };
-        let is_gone =
-            |id: &SegmentId| checkpoint.kept_from.as_ref().is_some_and(|kept_from| id < kept_from);
+        let kept_from = checkpoint.kept_from.as_ref();
+        let is_gone = |id: &SegmentId| kept_from.is_some_and(|kept_from| id < kept_from);
+        let (left, present) = sizes.split_at(sizes.partition_point(|(id, _)| is_gone(id)));
         // Left behind by one that was killed.
-        let left = sizes.iter().take_while(|(id, _)| is_gone(id));
-        leaving.segments.extend(left.map(|(id, _)| id.clone()));
+        for (id, _) in left.iter().take(REMOVALS) {
+            leaving.segments.extend(self.covered(checkpoint, id)?);
+        }
         let before = leaving.segments.len();
         let oldest = match self.settings.retention {
             Some(Retention::Days(days)) => {
@@ -562,20 +590,28 @@ impl Trail {
             Some(Retention::Bytes(most)) => most,
             _ => u64::MAX,
         };
-        let mut total: u64 = sizes.iter().map(|(_, size)| size).sum();
-        for (number, (id, size)) in sizes.iter().enumerate().skip(before).take(REMOVALS) {
-            let is_old = oldest.as_ref().is_some_and(|oldest| id < oldest) || total > most;
-            let is_covered = checkpoint.heads.get(id).is_some_and(|head| head.bytes == *size);
-            let Some((next, _)) = sizes.get(number + 1) else { break };
-            if !is_old || !is_covered || !matches!(self.shelf.claim(id), Ok(Some(_))) {
+        let mut total: u64 = present.iter().map(|(_, size)| size).sum();
+        for ((id, size), (next, _)) in present.iter().zip(present.iter().skip(1)).take(REMOVALS) {
+            if oldest.as_ref().is_none_or(|oldest| id >= oldest) && total <= most {
                 break;
             }
+            let Some(covered) = self.covered(checkpoint, id)? else { break };
             total = total.saturating_sub(*size);
-            leaving.segments.push(id.clone());
+            leaving.segments.push(covered);
             let count = (leaving.segments.len() - before) as u64;
             leaving.kept_from = Some((next.clone(), count));
         }
-        leaving
+        Ok(leaving)
+    }
+
+    /// A segment that the checkpoint covers up to its end, torn or not, and that nobody
+    /// writes as long as it is held.
+    fn covered(&self, checkpoint: &Checkpoint, id: &SegmentId) -> Result<Option<Covered>> {
+        let Some(head) = checkpoint.heads.get(id) else { return Ok(None) };
+        // One that cannot be opened stays, and all that were begun later.
+        let Ok(Some(sheet)) = self.shelf.claim(id) else { return Ok(None) };
+        let is_covered = read::ends_at(Arc::clone(&sheet), head.bytes)?;
+        Ok(is_covered.then(|| (id.clone(), sheet)))
     }
 }
 
@@ -604,8 +640,11 @@ enum Present {
 /// What goes, and from which segment on the others stay.
 struct Leaving {
     kept_from: Option<(SegmentId, u64)>,
-    segments: Vec<SegmentId>,
+    segments: Vec<Covered>,
 }
+
+/// A segment, held.
+type Covered = (SegmentId, Arc<dyn Sheet>);
 
 impl Drop for Trail {
     fn drop(&mut self) {

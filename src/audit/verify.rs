@@ -19,7 +19,7 @@
 
 use super::checkpoint::{Checkpoint, Verifier};
 use super::line::{Beginning, Head, LineHash, SegmentId};
-use super::read::{Archive, Ending, Lines, RawLines, Reference, follows};
+use super::read::{self, Archive, Ending, Lines, RawLines, Reference, follows};
 use super::shelf::{Sheet, read_note};
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -200,8 +200,10 @@ struct Verification {
     signed: Knowledge,
     /// What segments say of others on which they rely, in records that are right.
     relied_on: Knowledge,
-    /// Retention has removed what was begun before.
+    /// Retention has removed what was begun before, as checkpoints say.
     kept_from: Option<SegmentId>,
+    /// The same as records say that are right, and covered if any checkpoint was believed.
+    recorded: Option<SegmentId>,
 }
 
 /// A line, and what it says of itself if it is one of ours.
@@ -265,7 +267,8 @@ impl Verification {
         let known = &self.signed.remove(id).unwrap_or_default();
         let mut raw = RawLines::new(sheet, 0);
         let (mut head, mut last) = (Head::EMPTY, None);
-        let mut reference = None;
+        let covered = known.last_key_value().map_or(0, |(record, _)| *record);
+        let (mut reference, mut removal) = (None, None);
         let (mut line, mut next) = (Line::default(), Line::default());
         line.read(&mut raw)?;
         let finding = loop {
@@ -292,6 +295,10 @@ impl Verification {
                     last = event(beginning);
                     // What the record before relies on, which this one finds as it was.
                     self.rely(reference.take());
+                    self.recorded = self.recorded.take().max(removal.take());
+                    if head.records <= covered || self.report.checkpoints.is_empty() {
+                        removal = read::kept_from(beginning, &line.bytes);
+                    }
                     reference = Reference::of(beginning, &line.bytes)
                         .map(|reference| (reference, format!("{id}, record {}", head.records)));
                     if let Some(known) = known.get(&head.records)
@@ -306,9 +313,9 @@ impl Verification {
         };
         if finding.is_none() {
             self.rely(reference);
+            self.recorded = self.recorded.take().max(removal);
         }
         self.report.records += head.records;
-        let covered = known.last_key_value().map_or(0, |(record, _)| *record);
         self.report.uncovered += head.records.saturating_sub(covered);
         if let Some((record, event, damage)) = finding {
             let (place, record) = (id.to_string(), Some(record));
@@ -353,12 +360,17 @@ impl Verification {
 
     /// What is known of segments that are not there.
     fn absent(&mut self) {
+        let is_gone = |segment: &SegmentId, kept_from: &Option<SegmentId>| {
+            kept_from.as_ref().is_some_and(|kept_from| segment < kept_from)
+        };
+        // What a checkpoint has covered only a checkpoint lets go, the others a record too.
+        let recorded = self.recorded.take().max(self.kept_from.clone());
         let mut absent = std::mem::take(&mut self.relied_on);
-        absent.append(&mut self.signed);
+        absent.retain(|segment, _| !is_gone(segment, &recorded));
+        let mut signed = std::mem::take(&mut self.signed);
+        signed.retain(|segment, _| !is_gone(segment, &self.kept_from));
+        absent.append(&mut signed);
         for (segment, records) in absent {
-            if self.kept_from.as_ref().is_some_and(|kept_from| segment < *kept_from) {
-                continue;
-            }
             let Some((_, known)) = records.into_iter().next_back() else { continue };
             let damage = Damage::Removed { known_by: known.by };
             let place = segment.to_string();
@@ -404,8 +416,7 @@ impl Place<'_> {
         };
         let Some(beginning) = beginning else {
             let is_known = self.known.last_key_value().is_some_and(|(last, _)| *last >= expected);
-            let looks_torn = !line.is_whole || line.bytes.contains(&0);
-            if looks_torn && !is_known {
+            if read::looks_torn(&line.bytes, line.is_whole) && !is_known {
                 return None;
             }
             let damage = if is_pushed { Damage::Inserted } else { Damage::Altered };

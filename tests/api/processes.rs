@@ -518,6 +518,9 @@ fn child_of_fork_can_initialise_and_the_parent_goes_on(w: &World) {
     s.sign_update(b"xt").unwrap();
     assert_eq!(s.sign_final().unwrap(), mac);
     s.mac(HMAC, named(&s, "child's"), b"text").unwrap();
+    // Each has written a segment of the audit trail of its own, and neither that of the other.
+    s.create(&public_token_data("more")).unwrap();
+    administer(w, &["audit", "verify", "behaviour"]);
 }
 
 /// The child looks for the token to be made, and so opens what the parent has open.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::clock::Clock;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -268,6 +269,73 @@ fn nothing_goes_that_no_checkpoint_covers_or_somebody_writes() {
     assert_eq!(next.archive().segments().unwrap().len(), 1);
     let verifier = world.verifier();
     sound(&next.archive().verify(Some(&verifier), &[]).unwrap());
+}
+
+#[test]
+fn a_torn_end_keeps_nothing_from_being_removed() {
+    let (mut world, directory) = (World::new(), tempfile::tempdir().unwrap());
+    world.settings.retention = Some(Retention::Days(1));
+    let killed = world.trail(directory.path());
+    killed.record(&event(1)).unwrap();
+    let id = killed.archive().segments().unwrap().remove(0);
+    killed.abandon();
+    let path = directory.path().join(format!("{DIRECTORY}/{id}.jsonl"));
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, [&whole[..], b"{\"trail\":{\"segm"].concat()).unwrap();
+    world.clock.advance(Duration::from_secs(10 * 86_400));
+    let next = world.trail(directory.path());
+    next.record(&event(2)).unwrap();
+    world.checkpoint(&next, Cover::Own);
+    assert_eq!(next.archive().segments().unwrap().len(), 2, "not covered before");
+    // What was changed stays, whatever its age.
+    fs::write(&path, [&whole[..], b"{}\n"].concat()).unwrap();
+    world.checkpoint(&next, Cover::Own);
+    assert_eq!(next.archive().segments().unwrap().len(), 2, "not torn");
+    fs::write(&path, [&whole[..], b"{\"trail\":{\"segm"].concat()).unwrap();
+    world.checkpoint(&next, Cover::Own);
+    assert_eq!(next.archive().segments().unwrap().len(), 1);
+    sound(&next.archive().verify(Some(&world.verifier()), &[]).unwrap());
+}
+
+#[test]
+fn nothing_that_is_recorded_after_the_clock_went_back_is_taken_for_old() {
+    let (mut world, directory) = (World::new(), tempfile::tempdir().unwrap());
+    world.settings.retention = Some(Retention::Days(2));
+    let start = world.clock.now();
+    let [first, other] = [0, 10].map(|day| {
+        world.clock.set(start + Duration::from_secs(day * 86_400));
+        let trail = world.trail(directory.path());
+        trail.record(&event(day)).unwrap();
+        trail
+    });
+    world.checkpoint(&first, Cover::Own);
+    drop(first);
+    for _ in 0..2 {
+        world.checkpoint(&other, Cover::Own);
+    }
+    assert_eq!(other.archive().segments().unwrap().len(), 1);
+    let numbers = |archive: &Archive| -> Vec<_> {
+        let lines = lines(archive);
+        let numbers = lines.iter();
+        let numbers = numbers.filter_map(|line| line["additionalEventData"]["number"].as_u64());
+        numbers.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+    };
+    world.clock.set(start + Duration::from_secs(5 * 86_400));
+    for number in [20, 21] {
+        let trail = world.trail(directory.path());
+        trail.record(&event(number)).unwrap();
+        assert_eq!(trail.archive().segments().unwrap().len(), 2);
+    }
+    world.later();
+    let trail = world.trail(directory.path());
+    trail.record(&event(22)).unwrap();
+    for _ in 0..3 {
+        world.checkpoint(&trail, Cover::Own);
+    }
+    assert_eq!(numbers(&trail.archive()), [10, 20, 21, 22]);
+    let report = trail.archive().verify(Some(&world.verifier()), &[]).unwrap();
+    sound(&report);
+    assert_eq!(report.uncovered, 0);
 }
 
 #[test]
