@@ -46,7 +46,7 @@ FUZZ_TARGET = $$(rustc --print host-tuple)
 # A stored credential may ask for 4 GiB of memory, which the limit refuses.
 fuzz: toolchain deps ## run the fuzz targets, each for FUZZ_SECONDS
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(FUZZ_FLAGS)" $(FUZZ_BUILD) --target $(FUZZ_TARGET)
-	ulimit -v 3145728; for target in store_file object policy; do \
+	ulimit -v 3145728; for target in store_file object policy audit; do \
 		mkdir -p fuzz/found/$$target fuzz/corpus/$$target; \
 		fuzz/target/$(FUZZ_TARGET)/release/$$target -max_total_time=$(FUZZ_SECONDS) \
 			-timeout=60 -rss_limit_mb=2048 -malloc_limit_mb=8192 -max_len=65536 \

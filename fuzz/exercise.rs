@@ -4,7 +4,8 @@
 
 #![allow(dead_code, clippy::unwrap_used, reason = "whoever includes this needs a part of it")]
 
-use signet_pkcs11::clock::SystemClock;
+use signet_pkcs11::audit::{self, Archive, Cover, Held, Scope, SigningKey, Trail};
+use signet_pkcs11::clock::{ManualClock, SystemClock};
 use signet_pkcs11::config::Config;
 use signet_pkcs11::entropy::OsEntropy;
 use signet_pkcs11::error::Result;
@@ -14,15 +15,15 @@ use signet_pkcs11::object::codec;
 use signet_pkcs11::policy::{
     Action, Caller, Context, Document, DocumentKind, KeyFacts, NamedPolicy, Request, RoleFacts,
 };
-use signet_pkcs11::secret::Pin;
+use signet_pkcs11::secret::{Pin, SecretBytes};
 use signet_pkcs11::store::DirectoryPlace;
 use signet_pkcs11::token::Surroundings;
-use signet_pkcs11::types::{AttributeType, SessionHandle, SlotId, UserType};
+use signet_pkcs11::types::{AttributeType, Home, SessionHandle, SlotId, UserType};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Opens a token whose file these bytes are, lists it, logs in and checks it, sets aside
 /// what is damaged and checks it once more. Whether nothing is wrong with it then.
@@ -109,4 +110,60 @@ pub fn policy(bytes: &[u8]) -> usize {
         }
     }
     count
+}
+
+/// Shows, follows and verifies an audit trail of one segment with this content and, behind
+/// a line of one byte 0x1e, a checkpoint; goes on with it, signs it and verifies it once more.
+/// Whether nothing was wrong with it: then nothing may be later.
+pub fn audit(bytes: &[u8]) -> bool {
+    const SERIAL: &str = "0011223344556677";
+    let separator = b"\x1e\n";
+    let at = bytes.windows(separator.len()).position(|part| part == separator);
+    let (segment, note) = match at {
+        Some(at) => (&bytes[..at], Some(&bytes[at + separator.len()..])),
+        None => (bytes, None),
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let put = |name: &str, content: &[u8]| {
+        let path = directory.path().join(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    put("20261124T015653123Z-0123456789abcdef.jsonl", segment);
+    if let Some(note) = note {
+        put("checkpoint", note);
+    }
+    let archive = Archive::in_directory(directory.path().to_owned());
+    let key = SigningKey::from_secret(&SecretBytes::copied(&[7; 32])).unwrap();
+    let verifier = key.verifier(SERIAL);
+    let mut follower = archive.follow().unwrap();
+    archive.visit(None, &mut |_| Ok(())).unwrap();
+    let is_sound = |held: &[Held]| {
+        let report = archive.verify(Some(&verifier), held).unwrap();
+        let found: Vec<_> = report.findings.iter().map(ToString::to_string).collect();
+        (found.is_empty(), found)
+    };
+    let (was_sound, _) = is_sound(&[]);
+    // Of the same day: gone on with if it is whole.
+    let clock = Arc::new(ManualClock::new(UNIX_EPOCH + Duration::from_secs(1_795_490_000)));
+    let (entropy, log) = (Arc::new(OsEntropy), Arc::new(NoLog));
+    let surroundings = audit::Surroundings { entropy, clock, log };
+    let scope = Scope::of(SERIAL, Home::DEFAULT);
+    let settings = audit::Settings { required: true, ..audit::Settings::DEFAULT };
+    let trail = Trail::in_directory(directory.path().to_owned(), scope, surroundings, settings);
+    let event = audit::Event::new("kms:CreateKey", audit::Identity::Root);
+    trail.record(&event).unwrap();
+    let note = trail.checkpoint(&key, Cover::All, Duration::ZERO).unwrap().unwrap();
+    trail.record(&event).unwrap();
+    let (is_sound, found) = is_sound(&[Held { name: "kept".into(), note }]);
+    assert!(is_sound || !was_sound, "{found:?}");
+    let mut seen = 0;
+    follower
+        .look(&mut |_| {
+            seen += 1;
+            Ok(())
+        })
+        .unwrap();
+    assert!(seen >= 2, "{seen}");
+    was_sound
 }

@@ -1,5 +1,5 @@
-//! The corpora of the fuzz targets: damaged token files, and policies, with memory that
-//! is bounded: errors, no panic, no endless loop, no allocation that the file does not
+//! The corpora of the fuzz targets: damaged token files, policies, and audit trails, with
+//! memory that is bounded: errors, no panic, no endless loop, no allocation that the file does not
 //! account for.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -64,4 +64,26 @@ fn every_policy_is_read_or_refused() {
         files += 1;
     }
     assert!(files >= 10, "only {files} files");
+}
+
+#[test]
+fn every_trail_is_verified_and_gone_on_with() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/audit");
+    let mut files = 0;
+    for file in std::fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path()) {
+        println!("{}", file.display());
+        let trail = std::fs::read(&file).unwrap();
+        let is_sound = exercise::audit(&trail);
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        assert_eq!(is_sound, name.starts_with("sound"), "{name}");
+        files += 1;
+    }
+    assert!(files > 20, "only {files} files");
+    let sound = include_bytes!("../fuzz/corpus/audit/sound");
+    for at in (0..sound.len()).step_by(11) {
+        exercise::audit(&sound[..at]);
+        let mut flipped = sound.to_vec();
+        flipped[at] ^= 1 << (at % 8);
+        exercise::audit(&flipped);
+    }
 }

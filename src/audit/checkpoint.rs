@@ -71,9 +71,12 @@ impl SigningKey {
     }
 }
 
+/// What names begin with under which tokens sign.
+const NAMED: &str = "signet/";
+
 /// The name under which a token signs.
 fn name(serial: &str) -> String {
-    format!("signet/{serial}")
+    format!("{NAMED}{serial}")
 }
 
 /// What verifies the checkpoints of a token, in text as a signed note has it:
@@ -98,8 +101,13 @@ impl Verifier {
         self.key.as_bytes()
     }
 
+    /// The serial number of the token.
+    pub(super) fn serial(&self) -> &str {
+        self.name.strip_prefix(NAMED).unwrap_or(&self.name)
+    }
+
     /// The four bytes that stand for the key in a signature.
-    fn id(&self) -> [u8; 4] {
+    pub(super) fn id(&self) -> [u8; 4] {
         let named = [self.name.as_bytes(), &[b'\n', ED25519], self.key.as_bytes()].concat();
         let hash: [u8; 32] = Sha256::digest(named).into();
         let [a, b, c, d, ..] = hash;
@@ -134,6 +142,30 @@ impl FromStr for Verifier {
         let verifier = Self { name: name.to_owned(), key };
         let hash = format!("{:08x}", u32::from_be_bytes(verifier.id()));
         if hash == id { Ok(verifier) } else { Err("its hash is not that of its name and key") }
+    }
+}
+
+/// Which checkpoint: its number, and the four bytes that stand for the key. As text in the
+/// first record of a writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub number: u64,
+    pub key: [u8; 4],
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:08x}", self.number, u32::from_be_bytes(self.key))
+    }
+}
+
+impl FromStr for Mark {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (number, key) = text.split_once(' ').ok_or(())?;
+        let key = u32::from_str_radix(key, 16).map_err(|_| ())?;
+        Ok(Self { number: number.parse().map_err(|_| ())?, key: key.to_be_bytes() })
     }
 }
 
@@ -216,6 +248,14 @@ impl Checkpoint {
             return Err(Self::OTHER_KEY);
         }
         Self::parse(text).ok_or("it is signed, but of a form that this version does not know")
+    }
+
+    /// Which one a note is, as it says itself, whoever has signed it.
+    pub(super) fn mark(note: &str) -> Option<Mark> {
+        let number = note.lines().nth(1)?.strip_prefix("checkpoint ")?.parse().ok()?;
+        let (_, signature) = note.strip_suffix('\n')?.rsplit_once(' ')?;
+        let signature = Base64::decode_vec(signature).ok()?;
+        Some(Mark { number, key: *signature.first_chunk()? })
     }
 
     /// Reads the text of a note, signed or not.

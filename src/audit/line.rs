@@ -13,6 +13,7 @@
 use super::event::{Event, Scope};
 use super::json::Members;
 use crate::clock::Timestamp;
+use crate::log::steers;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::str::FromStr;
@@ -22,7 +23,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub(super) const LINE_MAX: usize = 1 << 18;
 
 /// A time in milliseconds since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Millis(pub u64);
 
 impl Millis {
@@ -288,7 +289,12 @@ impl<'l> Beginning<'l> {
     /// Of a line without its newline; `None` if it is none of ours.
     #[must_use]
     pub fn read(line: &'l [u8]) -> Option<Self> {
-        let mut rest = Rest(std::str::from_utf8(line).ok()?);
+        let text = std::str::from_utf8(line).ok()?;
+        // They are written escaped.
+        if text.contains(steers) {
+            return None;
+        }
+        let mut rest = Rest(text);
         rest.expect(OPENING)?;
         let segment = rest.until("\",\"sequence\":")?;
         let sequence = number(rest.until(",\"previous\":\"")?)?;

@@ -1,11 +1,12 @@
 //! Reading a trail: line by line, all segments in the order of time, as it grows.
 
+use super::checkpoint::Mark;
 use super::line::{Beginning, Boot, Head, LINE_MAX, LineHash, Millis, SegmentId};
 use super::shelf::{Directory, From, Sheet, Shelf};
 use super::{CONTINUE, END, REMOVE, START};
 use crate::error::{Error, Result};
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -56,6 +57,16 @@ impl Reference {
         }
         noted(line, ",\"follows\":\"")?.parse().ok()
     }
+}
+
+/// What the first record of a writer says of the token, and of the checkpoint that was there.
+pub(super) fn origin<'l>(
+    beginning: &Beginning<'_>,
+    line: &'l [u8],
+) -> Option<(&'l str, Option<Mark>)> {
+    let is_origin = [START, CONTINUE].map(name).contains(&beginning.event_name);
+    let token = noted(line, "\"token\":\"").filter(|_| is_origin)?;
+    Some((token, noted(line, ",\"checkpoint\":\"").and_then(|mark| mark.parse().ok())))
 }
 
 /// What retention has left, if this record says so.
@@ -120,7 +131,8 @@ pub(super) fn tail(sheet: &dyn Sheet, id: &SegmentId) -> Result<Option<Tail>> {
         let Some(last) = last else { return Ok(None) };
         let line = &end[start..last];
         let Some(beginning) = Beginning::read(line) else { return Ok(None) };
-        if beginning.segment != id.as_str() {
+        // None goes on behind the last number.
+        if beginning.segment != id.as_str() || beginning.sequence > u64::MAX / 2 {
             return Ok(None);
         }
         let (records, bytes) = (beginning.sequence, at + last as u64 + 1);
@@ -144,6 +156,11 @@ fn read_full(sheet: &dyn Sheet, at: u64, into: &mut [u8]) -> Result<usize> {
     Ok(done)
 }
 
+/// How many segments are open at once while all are shown.
+const OPEN_MAX: usize = 128;
+/// How much is put in the order of time at once while somebody follows, in bytes.
+const SORTED_MAX: usize = 8 << 20;
+
 /// How a line ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -155,7 +172,11 @@ pub(super) enum Ending {
     Nothing,
 }
 
-/// The lines of a segment, whatever they are; memory is bounded by the longest line.
+/// How long a line is whose end is looked for, in bytes: what comes behind one that is longer
+/// is not read.
+const SKIPPED_MAX: u64 = 64 << 20;
+
+/// The lines of a segment, whatever they are; memory is bounded by the longest line of ours.
 pub(super) struct RawLines {
     from: BufReader<From>,
     /// Where in the segment the next line begins.
@@ -170,7 +191,7 @@ impl RawLines {
     /// The next line, without its newline.
     pub fn next(&mut self, line: &mut Vec<u8>) -> Result<Ending> {
         line.clear();
-        let mut is_empty = true;
+        let (mut is_empty, begun) = (true, self.at);
         loop {
             let some =
                 self.from.fill_buf().map_err(|error| Error::FunctionFailed(error.to_string()))?;
@@ -186,6 +207,9 @@ impl RawLines {
             let used = part.len() + usize::from(end.is_some());
             self.from.consume(used);
             self.at += used as u64;
+            if end.is_none() && self.at - begun > SKIPPED_MAX {
+                return Ok(Ending::Cut);
+            }
             if end.is_some() {
                 if line.len() > LINE_MAX {
                     // Not what a line ends with.
@@ -284,29 +308,44 @@ impl Archive {
         let mut waiting = self.0.segments()?;
         waiting.retain(|id| since.as_ref().is_none_or(|since| id.day() >= since.day()));
         let mut waiting = waiting.into_iter().peekable();
-        let mut open: HashMap<SegmentId, Stream> = HashMap::new();
-        let mut order = BinaryHeap::new();
+        let mut streams: HashMap<SegmentId, Stream> = HashMap::new();
+        let (mut order, mut open) = (BinaryHeap::new(), VecDeque::new());
         loop {
             // A segment's name says when it begins.
             let next: Option<&Reverse<(Millis, SegmentId)>> = order.peek();
             let is_due = |id: &SegmentId| {
                 next.is_none_or(|Reverse((time, _))| *id <= SegmentId::new(*time, [0xff; 8]))
             };
-            if let Some(id) = waiting.next_if(is_due) {
-                let Some(sheet) = self.0.open(&id)? else { continue };
-                let mut stream = Stream::new(sheet);
-                if let Some(time) = stream.advance(&id, visit)? {
-                    order.push(Reverse((time, id.clone())));
-                    open.insert(id, stream);
+            let (id, mut stream) = match waiting.next_if(is_due) {
+                Some(id) => (id, Stream::default()),
+                None => {
+                    let Some(Reverse((_, id))) = order.pop() else { return Ok(()) };
+                    let Some(stream) = streams.remove(&id) else { continue };
+                    (id, stream)
                 }
-                continue;
+            };
+            let was_closed = stream.reader.is_none();
+            if stream.last.is_some() && stream.open(&*self.0, &id)? {
+                stream.show(visit)?;
             }
-            let Some(Reverse((_, id))) = order.pop() else { return Ok(()) };
-            let Some(stream) = open.get_mut(&id) else { continue };
-            stream.show(visit)?;
-            match stream.advance(&id, visit)? {
-                Some(time) => order.push(Reverse((time, id))),
-                None => drop(open.remove(&id)),
+            match stream.advance(&*self.0, &id, visit) {
+                Ok(Some(time)) => order.push(Reverse((time, id.clone()))),
+                Ok(None) => continue,
+                // One that is a link, or nobody's of ours.
+                Err(error) if was_closed && matches!(error, Error::StoreIo { .. }) => {
+                    visit(Read::Unreadable(&id))?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            if was_closed {
+                open.push_back(id.clone());
+            }
+            streams.insert(id, stream);
+            if open.len() > OPEN_MAX
+                && let Some(stream) = open.pop_front().and_then(|id| streams.get_mut(&id))
+            {
+                stream.close();
             }
         }
     }
@@ -318,7 +357,7 @@ impl Archive {
     pub fn follow(&self) -> Result<Follower> {
         let mut seen = HashMap::new();
         for id in self.0.segments()? {
-            if let Some(sheet) = self.0.open(&id)? {
+            if let Ok(Some(sheet)) = self.0.open(&id) {
                 let end = match tail(&*sheet, &id)? {
                     Some(tail) => tail.head.bytes,
                     None => sheet.len()?,
@@ -331,35 +370,58 @@ impl Archive {
 }
 
 /// One segment on its way through the order of time.
+#[derive(Default)]
 struct Stream {
-    raw: RawLines,
-    line: Vec<u8>,
-    last: Millis,
+    /// While it is open: its lines, and the one that is next.
+    reader: Option<(RawLines, Vec<u8>)>,
+    /// Where that one begins.
+    at: u64,
+    /// When that was written, or one before it, if that was later.
+    last: Option<Millis>,
 }
 
 impl Stream {
-    fn new(sheet: Arc<dyn Sheet>) -> Self {
-        Self { raw: RawLines::new(sheet, 0), line: Vec::new(), last: Millis(0) }
+    /// Opens it again where it was; whether it is there.
+    fn open(&mut self, shelf: &dyn Shelf, id: &SegmentId) -> Result<bool> {
+        if self.reader.is_none()
+            && let Some(sheet) = shelf.open(id)?
+        {
+            let (mut raw, mut line) = (RawLines::new(sheet, self.at), Vec::new());
+            raw.next(&mut line)?;
+            self.reader = Some((raw, line));
+        }
+        Ok(self.reader.is_some())
+    }
+
+    fn close(&mut self) {
+        self.reader = None;
     }
 
     /// Goes on to the next record; when it was written, as far as the order of the segment
     /// allows.
     fn advance(
         &mut self,
+        shelf: &dyn Shelf,
         id: &SegmentId,
         visit: &mut dyn FnMut(Read<'_>) -> Result<()>,
     ) -> Result<Option<Millis>> {
+        if self.reader.is_none() {
+            let Some(sheet) = shelf.open(id)? else { return Ok(None) };
+            self.reader = Some((RawLines::new(sheet, 0), Vec::new()));
+        }
+        let Some((raw, line)) = &mut self.reader else { return Ok(None) };
         loop {
-            match self.raw.next(&mut self.line)? {
+            self.at = raw.at;
+            match raw.next(line)? {
                 Ending::Nothing => return Ok(None),
                 // Torn, or being written.
                 Ending::Cut => return Ok(None),
                 Ending::Newline => {}
             }
-            match Beginning::read(&self.line) {
+            match Beginning::read(line) {
                 Some(beginning) => {
-                    self.last = self.last.max(beginning.time);
-                    return Ok(Some(self.last));
+                    self.last = self.last.max(Some(beginning.time));
+                    return Ok(self.last);
                 }
                 None => visit(Read::Unreadable(id))?,
             }
@@ -367,7 +429,7 @@ impl Stream {
     }
 
     fn show(&self, visit: &mut dyn FnMut(Read<'_>) -> Result<()>) -> Result<()> {
-        show(&self.line, visit)
+        self.reader.as_ref().map_or(Ok(()), |(_, line)| show(line, visit))
     }
 }
 
@@ -391,10 +453,11 @@ impl Follower {
     /// # Errors
     /// What `visit` returns; the trail could not be read.
     pub fn look(&mut self, visit: &mut dyn FnMut(Read<'_>) -> Result<()>) -> Result<()> {
-        let mut found = Vec::new();
+        let mut found = Found::default();
         for id in self.archive.0.segments()? {
             let seen = self.seen.get(&id).copied().unwrap_or_default();
-            let Some(sheet) = self.archive.0.open(&id)? else { continue };
+            // What cannot be opened is for verification to tell.
+            let Ok(Some(sheet)) = self.archive.0.open(&id) else { continue };
             if sheet.len()? <= seen {
                 continue;
             }
@@ -402,13 +465,38 @@ impl Follower {
             while raw.next(&mut line)? == Ending::Newline {
                 at = raw.at;
                 match Beginning::read(&line) {
-                    Some(beginning) => found.push((beginning.time, line.clone())),
+                    Some(beginning) => found.take(beginning.time, &line, visit)?,
                     None => visit(Read::Unreadable(&id))?,
                 }
             }
             self.seen.insert(id, at);
         }
-        found.sort_by_key(|(time, _)| *time);
-        found.iter().try_for_each(|(_, line)| show(line, visit))
+        found.show(visit)
+    }
+}
+
+/// Records that were found at once.
+#[derive(Default)]
+struct Found {
+    lines: Vec<(Millis, Vec<u8>)>,
+    bytes: usize,
+}
+
+impl Found {
+    fn take(
+        &mut self,
+        time: Millis,
+        line: &[u8],
+        visit: &mut dyn FnMut(Read<'_>) -> Result<()>,
+    ) -> Result<()> {
+        self.lines.push((time, line.to_owned()));
+        self.bytes += line.len();
+        if self.bytes < SORTED_MAX { Ok(()) } else { self.show(visit) }
+    }
+
+    fn show(&mut self, visit: &mut dyn FnMut(Read<'_>) -> Result<()>) -> Result<()> {
+        let Self { mut lines, .. } = std::mem::take(self);
+        lines.sort_by_key(|(time, _)| *time);
+        lines.iter().try_for_each(|(_, line)| show(line, visit))
     }
 }

@@ -32,12 +32,18 @@ pub(super) trait Shelf: Send + Sync {
     /// Removes a segment.
     fn remove(&self, id: &SegmentId) -> Result<()>;
 
-    /// The checkpoint, then those that were set aside, each with the name of its file.
-    fn checkpoints(&self) -> Result<Vec<(String, String)>>;
+    /// The names of the checkpoint, if there is one, and of those that were set aside.
+    fn checkpoints(&self) -> Result<Vec<String>>;
+
+    /// The checkpoint of this name.
+    fn note(&self, name: &str) -> Result<String>;
 
     /// Puts a checkpoint in the place of the one before, durably. With a name, the one
     /// before is set aside under it.
     fn put_checkpoint(&self, note: &str, aside: Option<&str>) -> Result<()>;
+
+    /// Makes the names of what is there durable.
+    fn settle(&self) -> Result<()>;
 
     /// The right to put a checkpoint and to remove segments; `None` when another process
     /// has it for longer than `patience`.
@@ -82,7 +88,8 @@ impl Read for From {
 // ---- A directory ----
 
 const ENDING: &str = ".jsonl";
-const CHECKPOINT: &str = "checkpoint";
+/// The newest checkpoint.
+pub(super) const CHECKPOINT: &str = "checkpoint";
 const NEW_CHECKPOINT: &str = "checkpoint.new";
 const ASIDE: &str = "checkpoint-";
 const LOCK: &str = "lock";
@@ -208,10 +215,17 @@ impl Shelf for Directory {
         }
     }
 
-    fn checkpoints(&self) -> Result<Vec<(String, String)>> {
-        let names = self.names()?.into_iter();
-        let names = names.filter(|name| name == CHECKPOINT || name.starts_with(ASIDE));
-        names.map(|name| Ok((read_note(&self.0.join(&name))?, name))).map(swap).collect()
+    fn checkpoints(&self) -> Result<Vec<String>> {
+        let mut names = self.names()?;
+        names.retain(|name| name == CHECKPOINT || name.starts_with(ASIDE));
+        Ok(names)
+    }
+
+    fn note(&self, name: &str) -> Result<String> {
+        let path = self.0.join(name);
+        files::check_file(&path)?;
+        let file = files::open(&path, false).map_err(|error| Error::io(&path, "open", &error))?;
+        note_in(&path, file)
     }
 
     fn put_checkpoint(&self, note: &str, aside: Option<&str>) -> Result<()> {
@@ -235,6 +249,10 @@ impl Shelf for Directory {
         files::sync_directory(&self.0)
     }
 
+    fn settle(&self) -> Result<()> {
+        files::sync_directory(&self.0)
+    }
+
     fn manage(&self, patience: Duration) -> Result<Option<Box<dyn Managing>>> {
         self.make()?;
         let path = self.0.join(LOCK);
@@ -249,16 +267,15 @@ impl Shelf for Directory {
 
 impl Managing for Queue {}
 
-fn swap(read: Result<(String, String)>) -> Result<(String, String)> {
-    read.map(|(text, name)| (name, text))
+/// The text of a file that may be a checkpoint, and may be a pipe.
+pub(super) fn read_note(path: &Path) -> Result<String> {
+    note_in(path, File::open(path).map_err(|error| Error::io(path, "open", &error))?)
 }
 
-/// The text of a file that may be a checkpoint.
-pub(super) fn read_note(path: &Path) -> Result<String> {
-    let io = |error| Error::io(path, "read", &error);
-    let file = File::open(path).map_err(io)?;
+fn note_in(path: &Path, file: File) -> Result<String> {
     let mut text = Vec::new();
-    file.take(CHECKPOINT_MAX + 1).read_to_end(&mut text).map_err(io)?;
+    let read = file.take(CHECKPOINT_MAX + 1).read_to_end(&mut text);
+    read.map_err(|error| Error::io(path, "read", &error))?;
     if text.len() as u64 > CHECKPOINT_MAX {
         return Err(Error::StoreDamaged {
             path: path.to_owned(),
@@ -327,7 +344,7 @@ impl Drop for Paper {
 #[derive(Default)]
 pub struct Memory {
     segments: Mutex<BTreeMap<SegmentId, Arc<Leaf>>>,
-    checkpoints: Mutex<Vec<(String, String)>>,
+    checkpoints: Mutex<BTreeMap<String, String>>,
 }
 
 #[derive(Default)]
@@ -372,18 +389,24 @@ impl Shelf for Memory {
         Ok(())
     }
 
-    fn checkpoints(&self) -> Result<Vec<(String, String)>> {
-        Ok(self.checkpoints.lock().clone())
+    fn checkpoints(&self) -> Result<Vec<String>> {
+        Ok(self.checkpoints.lock().keys().cloned().collect())
+    }
+
+    fn note(&self, name: &str) -> Result<String> {
+        Ok(self.checkpoints.lock().get(name).cloned().unwrap_or_default())
     }
 
     fn put_checkpoint(&self, note: &str, aside: Option<&str>) -> Result<()> {
         let mut notes = self.checkpoints.lock();
-        match (aside, notes.iter().position(|(name, _)| name == CHECKPOINT)) {
-            (Some(aside), Some(present)) => notes[present].0 = format!("{ASIDE}{aside}"),
-            (None, Some(present)) => drop(notes.remove(present)),
-            (_, None) => {}
+        let present = notes.insert(CHECKPOINT.into(), note.into());
+        if let (Some(aside), Some(present)) = (aside, present) {
+            notes.insert(format!("{ASIDE}{aside}"), present);
         }
-        notes.insert(0, (CHECKPOINT.into(), note.into()));
+        Ok(())
+    }
+
+    fn settle(&self) -> Result<()> {
         Ok(())
     }
 

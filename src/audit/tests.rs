@@ -2,6 +2,7 @@
 
 mod disk;
 mod faults;
+mod hostile;
 mod tampering;
 mod threads;
 mod writing;

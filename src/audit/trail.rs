@@ -7,15 +7,16 @@
 //! a power cut, it is left as it is and a new segment is begun.
 //!
 //! The first record of a segment, and that of a process that goes on with one, says who
-//! writes and how far the newest other segment had come: removing that one whole is
-//! noticed, also where no checkpoint knows of it.
+//! writes, how far the newest other segment had come, and which checkpoint was there: removing
+//! that segment whole is noticed, also where no checkpoint knows of it, and so is removing
+//! the checkpoint.
 
-use super::checkpoint::{Checkpoint, SigningKey, Verifier};
+use super::checkpoint::{Checkpoint, Mark, SigningKey, Verifier};
 use super::event::{Event, Scope};
 use super::line::{self, Head, LINE_MAX, Millis, Place, SegmentId};
 use super::process::Process;
 use super::read::{self, Lines, Tail};
-use super::shelf::{Directory, Memory, Sheet, Shelf};
+use super::shelf::{CHECKPOINT, Directory, Memory, Sheet, Shelf};
 use super::{CONTINUE, END, REMOVE, Retention, START, Settings};
 use crate::clock::Clock;
 use crate::entropy::{self, Entropy};
@@ -349,6 +350,9 @@ impl Trail {
         if let Some(follows) = follows {
             event = event.noting("follows", &*follows);
         }
+        if let Some(checkpoint) = self.newest_checkpoint() {
+            event = event.noting("checkpoint", &*checkpoint.to_string());
+        }
         state.open = Some(open);
         let id = EventId(self.event_id()?);
         self.put(state, &event, now, &id).inspect_err(|_| state.open = None)
@@ -524,12 +528,19 @@ impl Trail {
     }
 
     fn present_checkpoint(&self, verifier: &Verifier) -> Result<Present> {
-        let notes = self.shelf.checkpoints()?;
-        let Some((_, note)) = notes.into_iter().next().filter(|(name, _)| !name.contains('-'))
-        else {
-            return Ok(Present::None);
-        };
+        let Some(note) = self.present_note()? else { return Ok(Present::None) };
         Ok(Checkpoint::open(&note, verifier).map_or(Present::Foreign, Present::Signed))
+    }
+
+    fn present_note(&self) -> Result<Option<String>> {
+        let is_there = self.shelf.checkpoints()?.iter().any(|name| name == CHECKPOINT);
+        is_there.then(|| self.shelf.note(CHECKPOINT)).transpose()
+    }
+
+    /// Which checkpoint there is, durably.
+    fn newest_checkpoint(&self) -> Option<Mark> {
+        let mark = Checkpoint::mark(&self.present_note().ok()??)?;
+        self.shelf.settle().ok().map(|()| mark)
     }
 
     fn sizes(&self) -> Result<Vec<(SegmentId, u64)>> {

@@ -6,7 +6,8 @@
 //! A line follows the one before by number and hash. So a line that was changed, removed,
 //! added or moved is found by the lines behind it, and which one it was is told from which
 //! of its neighbours agree. Nothing in a segment says that its *end* is missing: that is
-//! known from a checkpoint, or from a segment that was begun later.
+//! known from a checkpoint, or from a segment that was begun later. Such a segment also knows
+//! which checkpoint there was when it was begun.
 //!
 //! # Torn ends
 //!
@@ -17,13 +18,13 @@
 //! damage look so has cut off the end of a segment back to what is covered, which is as
 //! much as removing it, and can be done without leaving anything behind.
 
-use super::checkpoint::{Checkpoint, Verifier};
+use super::checkpoint::{Checkpoint, Mark, Verifier};
 use super::line::{Beginning, Head, LineHash, SegmentId};
 use super::read::{self, Archive, Ending, Lines, RawLines, Reference, follows};
-use super::shelf::{Sheet, read_note};
+use super::shelf::{CHECKPOINT, Sheet, read_note};
 use crate::clock::Timestamp;
-use crate::error::Result;
-use std::collections::BTreeMap;
+use crate::error::{Error, Result};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -90,6 +91,23 @@ pub enum Damage {
     },
     /// A checkpoint is not to be believed.
     Checkpoint(&'static str),
+    /// The checkpoint is older than one that was there.
+    PutBack {
+        /// The number of that.
+        number: u64,
+        /// Who knows of it.
+        known_by: String,
+    },
+    /// The segment is another token's.
+    Foreign {
+        /// The serial number of that, as it says.
+        token: String,
+    },
+    /// It cannot be read as what it should be.
+    Unreadable {
+        /// Why.
+        why: String,
+    },
 }
 
 impl fmt::Display for Damage {
@@ -107,6 +125,13 @@ impl fmt::Display for Damage {
                 write!(f, "rewritten: {known_by} knows another record here")
             }
             Self::Checkpoint(why) => write!(f, "not to be believed: {why}"),
+            Self::PutBack { number, known_by } => {
+                write!(f, "an older one was put back: {known_by} knows of number {number}")
+            }
+            Self::Foreign { token } => {
+                write!(f, "of another token, with the serial number {token}")
+            }
+            Self::Unreadable { why } => write!(f, "not readable: {why}"),
         }
     }
 }
@@ -170,32 +195,53 @@ impl Archive {
     /// # Errors
     /// The trail could not be read.
     pub fn verify(&self, verifier: Option<&Verifier>, held: &[Held]) -> Result<Report> {
-        let mut verification = Verification::default();
-        for (name, note) in self.0.checkpoints()? {
-            verification.believe(&Held { name, note }, verifier, false);
+        let mut verification = Verification { verifier: verifier.cloned(), ..Default::default() };
+        for name in self.0.checkpoints()? {
+            match self.0.note(&name) {
+                Ok(note) => verification.believe(&Held { name, note }, false),
+                Err(error) => verification.unreadable(name, &error),
+            }
         }
         for held in held {
-            verification.believe(held, verifier, true);
+            verification.believe(held, true);
         }
         let segments = self.0.segments()?;
         for id in &segments {
-            if let Some(sheet) = self.0.open(id)? {
-                verification.segment(id, sheet)?;
+            match self.0.open(id) {
+                Ok(Some(sheet)) => verification.segment(id, sheet)?,
+                Ok(None) => {}
+                Err(error) => verification.unreadable(id.to_string(), &error),
             }
         }
         for id in &segments {
-            if let Some(sheet) = self.0.open(id)? {
+            if let Ok(Some(sheet)) = self.0.open(id) {
                 verification.relied_on(id, sheet)?;
             }
         }
+        // Another process may have made a checkpoint meanwhile, and let segments go.
+        let newest = match self.0.checkpoints()?.iter().any(|name| name == CHECKPOINT) {
+            true => self.0.note(CHECKPOINT).ok(),
+            false => None,
+        };
+        verification.newer(newest.as_deref());
+        verification.put_back(newest.is_some());
         verification.absent();
-        Ok(verification.report)
+        let Verification { mut report, wrong, .. } = verification;
+        report.torn.retain(|torn| !wrong.contains(&torn.segment));
+        Ok(report)
     }
 }
 
 #[derive(Default)]
 struct Verification {
+    verifier: Option<Verifier>,
     report: Report,
+    /// The segments of which something is wrong.
+    wrong: HashSet<SegmentId>,
+    /// The number of the newest checkpoint beside the trail that was believed.
+    newest: u64,
+    /// The newest of which segments know, in records that are right, and which these are.
+    noted: Option<(u64, String)>,
     /// What checkpoints say.
     signed: Knowledge,
     /// What segments say of others on which they rely, in records that are right.
@@ -234,14 +280,15 @@ fn event(beginning: &Beginning<'_>) -> Option<(String, String)> {
 }
 
 impl Verification {
-    fn believe(&mut self, held: &Held, verifier: Option<&Verifier>, must: bool) {
-        let Some(verifier) = verifier else {
+    /// `is_held`: somebody vouches for it.
+    fn believe(&mut self, held: &Held, is_held: bool) {
+        let Some(verifier) = &self.verifier else {
             self.report.passed_over.push(held.name.clone());
             return;
         };
         let checkpoint = match Checkpoint::open(&held.note, verifier) {
             Ok(checkpoint) => checkpoint,
-            Err(Checkpoint::OTHER_KEY) if !must => {
+            Err(Checkpoint::OTHER_KEY) if !is_held => {
                 self.report.passed_over.push(held.name.clone());
                 return;
             }
@@ -258,7 +305,41 @@ impl Verification {
             self.signed.entry(segment).or_default().insert(records, known);
         }
         self.kept_from = self.kept_from.take().max(checkpoint.kept_from);
+        if !is_held {
+            self.newest = self.newest.max(checkpoint.number);
+        }
         self.report.checkpoints.push(by);
+    }
+
+    fn unreadable(&mut self, place: String, error: &Error) {
+        let damage = Damage::Unreadable { why: error.to_string() };
+        self.wrong.extend(SegmentId::parse(&place));
+        self.report.findings.push(Finding { place, record: None, event: None, damage });
+    }
+
+    /// What the checkpoint says that was put last.
+    fn newer(&mut self, note: Option<&str>) {
+        let checkpoint = self.verifier.as_ref().zip(note);
+        let checkpoint = checkpoint.map(|(verifier, note)| Checkpoint::open(note, verifier));
+        if let Some(Ok(Checkpoint { number, kept_from, .. })) = checkpoint {
+            self.newest = self.newest.max(number);
+            self.kept_from = self.kept_from.take().max(kept_from);
+        }
+    }
+
+    /// Whether there was a later checkpoint than there is.
+    fn put_back(&mut self, is_there: bool) {
+        let is_known = self.report.findings.iter().any(|finding| finding.place == CHECKPOINT);
+        let Some((number, known_by)) = self.noted.take() else { return };
+        if number <= self.newest || is_known {
+            return;
+        }
+        let damage = match is_there {
+            true => Damage::PutBack { number, known_by },
+            false => Damage::Removed { known_by },
+        };
+        let place = CHECKPOINT.to_owned();
+        self.report.findings.push(Finding { place, record: None, event: None, damage });
     }
 
     /// Follows the lines of a segment.
@@ -268,7 +349,7 @@ impl Verification {
         let mut raw = RawLines::new(sheet, 0);
         let (mut head, mut last) = (Head::EMPTY, None);
         let covered = known.last_key_value().map_or(0, |(record, _)| *record);
-        let (mut reference, mut removal) = (None, None);
+        let (mut reference, mut removal, mut mark) = (None, None, None);
         let (mut line, mut next) = (Line::default(), Line::default());
         line.read(&mut raw)?;
         let finding = loop {
@@ -296,6 +377,14 @@ impl Verification {
                     // What the record before relies on, which this one finds as it was.
                     self.rely(reference.take());
                     self.recorded = self.recorded.take().max(removal.take());
+                    self.noted = self.noted.take().max(mark.take());
+                    let origin = read::origin(beginning, &line.bytes);
+                    if let Some(token) = self.foreign(origin) {
+                        break Some((head.records, last, Damage::Foreign { token }));
+                    }
+                    mark = self
+                        .mark(origin)
+                        .map(|number| (number, format!("{id}, record {}", head.records)));
                     if head.records <= covered || self.report.checkpoints.is_empty() {
                         removal = read::kept_from(beginning, &line.bytes);
                     }
@@ -314,14 +403,28 @@ impl Verification {
         if finding.is_none() {
             self.rely(reference);
             self.recorded = self.recorded.take().max(removal);
+            self.noted = self.noted.take().max(mark);
         }
         self.report.records += head.records;
         self.report.uncovered += head.records.saturating_sub(covered);
         if let Some((record, event, damage)) = finding {
+            self.wrong.insert(id.clone());
             let (place, record) = (id.to_string(), Some(record));
             self.report.findings.push(Finding { place, record, event, damage });
         }
         Ok(())
+    }
+
+    /// Which other token a writer says it writes for.
+    fn foreign(&self, origin: Option<(&str, Option<Mark>)>) -> Option<String> {
+        let serial = self.verifier.as_ref()?.serial();
+        origin.map(|(token, _)| token).filter(|token| *token != serial).map(str::to_owned)
+    }
+
+    /// The number of the checkpoint of this key of which a writer knows.
+    fn mark(&self, origin: Option<(&str, Option<Mark>)>) -> Option<u64> {
+        let key = self.verifier.as_ref()?.id();
+        origin?.1.filter(|mark| mark.key == key).map(|mark| mark.number)
     }
 
     fn rely(&mut self, reference: Option<(Reference, String)>) {
@@ -334,7 +437,7 @@ impl Verification {
     /// Compares a segment with what others rely on, if nothing is wrong with it so far.
     fn relied_on(&mut self, id: &SegmentId, sheet: Arc<dyn Sheet>) -> Result<()> {
         let Some(known) = self.relied_on.remove(id) else { return Ok(()) };
-        if self.report.findings.iter().any(|finding| finding.place == id.as_str()) {
+        if self.wrong.contains(id) {
             return Ok(());
         }
         let mut lines = Lines::of(sheet, id, Head::EMPTY);
@@ -346,7 +449,7 @@ impl Verification {
                 _ => Damage::Rewritten { known_by: expected.by.clone() },
             };
             let record = Some((*record).min(head.records + 1));
-            self.report.torn.retain(|torn| torn.segment != *id);
+            self.wrong.insert(id.clone());
             self.report.findings.push(Finding {
                 place: id.to_string(),
                 record,
@@ -370,6 +473,8 @@ impl Verification {
         let mut signed = std::mem::take(&mut self.signed);
         signed.retain(|segment, _| !is_gone(segment, &self.kept_from));
         absent.append(&mut signed);
+        // There, but not readable.
+        absent.retain(|segment, _| !self.wrong.contains(segment));
         for (segment, records) in absent {
             let Some((_, known)) = records.into_iter().next_back() else { continue };
             let damage = Damage::Removed { known_by: known.by };

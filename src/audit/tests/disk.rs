@@ -2,7 +2,7 @@
 //! of its calls; and that does not let go what no checkpoint covers.
 
 use crate::audit::line::SegmentId;
-use crate::audit::shelf::{Managing, Sheet, Shelf};
+use crate::audit::shelf::{CHECKPOINT, Managing, Sheet, Shelf};
 use crate::error::{Error, Result};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ struct File {
 #[derive(Default)]
 struct State {
     files: BTreeMap<SegmentId, File>,
-    checkpoints: Vec<(String, String)>,
+    checkpoint: Option<String>,
     /// Every checkpoint that there has been.
     history: Vec<String>,
     managed: bool,
@@ -226,23 +226,30 @@ impl Shelf for Seen {
         Ok(())
     }
 
-    fn checkpoints(&self) -> Result<Vec<(String, String)>> {
+    fn checkpoints(&self) -> Result<Vec<String>> {
         let mut state = self.0.0.lock();
         state.whole(false)?;
-        Ok(state.checkpoints.clone())
+        Ok(state.checkpoint.iter().map(|_| CHECKPOINT.to_owned()).collect())
+    }
+
+    fn note(&self, _: &str) -> Result<String> {
+        let mut state = self.0.0.lock();
+        state.whole(false)?;
+        Ok(state.checkpoint.clone().unwrap_or_default())
     }
 
     fn put_checkpoint(&self, note: &str, aside: Option<&str>) -> Result<()> {
+        assert_eq!(aside, None);
         let mut state = self.0.0.lock();
         state.whole(true)?;
-        match aside {
-            Some(aside) => state.checkpoints[0].0 = format!("checkpoint-{aside}"),
-            None => drop(state.checkpoints.pop()),
-        }
-        state.checkpoints.insert(0, ("checkpoint".into(), note.into()));
-        state.history.push(note.into());
-        // Put, and the process dies before it knows.
+        state.checkpoint = Some(note.to_owned());
+        state.history.push(note.to_owned());
+        // It is there, and the process dies before it knows.
         state.whole(false)
+    }
+
+    fn settle(&self) -> Result<()> {
+        self.0.0.lock().whole(false)
     }
 
     fn manage(&self, _: Duration) -> Result<Option<Box<dyn Managing>>> {

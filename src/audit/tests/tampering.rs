@@ -27,16 +27,48 @@ impl Trails {
         two.close().unwrap();
         world.checkpoint(&one, Cover::Own);
         let mut trails = Self { world, directory, segments: Vec::new() };
-        for id in trails.archive().segments().unwrap() {
-            let path = trails.directory.path().join(format!("{DIRECTORY}/{id}.jsonl"));
-            let content = fs::read(&path).unwrap();
-            trails.segments.push((path, content));
-        }
+        trails.look();
         drop(one);
         // As it was before that ended its segment.
         trails.restore();
         assert_eq!(trails.segments.len(), 2);
         trails
+    }
+
+    /// Several writers, each with several segments, and several checkpoints.
+    fn rotated() -> Self {
+        let (mut world, directory) = (World::new(), tempfile::tempdir().unwrap());
+        world.settings.segment_size = 2500;
+        let writers = [(); 3].map(|()| world.trail(directory.path()));
+        for number in 0..18 {
+            world.later();
+            let writer = &writers[number % 3];
+            writer.record(&event(number as u64)).unwrap();
+            if number % 5 == 4 {
+                world.checkpoint(writer, Cover::Own);
+            }
+        }
+        for writer in &writers {
+            writer.close().unwrap();
+        }
+        world.checkpoint(&writers[0], Cover::All);
+        let mut trails = Self { world, directory, segments: Vec::new() };
+        trails.look();
+        assert!(trails.segments.len() > 6, "{:?}", trails.segments);
+        trails
+    }
+
+    /// Keeps what is there.
+    fn look(&mut self) {
+        for id in self.archive().segments().unwrap() {
+            let path = self.path(&format!("{id}.jsonl"));
+            let content = fs::read(&path).unwrap();
+            self.segments.push((path, content));
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(DIRECTORY).join(name)
     }
 
     fn archive(&self) -> Archive {
@@ -189,6 +221,154 @@ fn a_segment_that_is_gone_or_cut_is_found_by_what_knows_of_it() {
             }
         }
     }
+}
+
+/// The one thing that is wrong.
+#[track_caller]
+fn only(report: Report) -> Finding {
+    let [finding] = &report.findings[..] else { panic!("{report:?}") };
+    finding.clone()
+}
+
+#[test]
+fn what_is_done_to_any_record_of_many_segments_is_named() {
+    let trails = Trails::rotated();
+    sound(&trails.verify());
+    for segment in 0..trails.segments.len() {
+        let lines = trails.lines(segment);
+        let other = trails.lines((segment + 1) % trails.segments.len());
+        for at in 0..lines.len() {
+            let edited = String::from_utf8(lines[at].to_vec()).unwrap();
+            let edited =
+                edited.replacen("\"eventVersion\":\"1.09\"", "\"eventVersion\":\"1.08\"", 1);
+            let changes = [
+                [&lines[..at], &[edited.as_bytes()], &lines[at + 1..]].concat(),
+                [&lines[..at], &lines[at + 1..]].concat(),
+                [&lines[..=at], &lines[at..]].concat(),
+                [&lines[..at], &other[..1], &lines[at..]].concat(),
+                lines[..at].to_vec(),
+            ];
+            for after in changes {
+                named(&trails, segment, &after.concat());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_segment_that_is_removed_swapped_or_of_another_token_is_named() {
+    let trails = Trails::rotated();
+    let count = trails.segments.len();
+    for (number, (path, content)) in trails.segments.iter().enumerate() {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        fs::remove_file(path).unwrap();
+        let finding = only(trails.verify());
+        assert!(matches!(finding.damage, Damage::Removed { .. }), "{finding}");
+        assert_eq!(finding.place, name);
+        // In the place of another, and that in its place.
+        let (other, others) = &trails.segments[(number + 1) % count];
+        fs::write(path, others).unwrap();
+        fs::write(other, content).unwrap();
+        let report = trails.verify();
+        let mut found: Vec<_> =
+            report.findings.iter().map(|finding| (&*finding.place, finding.record)).collect();
+        let other = other.file_stem().unwrap().to_str().unwrap();
+        let mut expected = [(name, Some(1)), (other, Some(1))];
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+        trails.restore();
+    }
+    sound(&trails.verify());
+    let scope = Scope::of("8899aabbccddeeff", Home::DEFAULT);
+    let elsewhere = trails.directory.path().join("elsewhere");
+    let world = &trails.world;
+    let foreign =
+        Trail::in_directory(elsewhere.clone(), scope, world.surroundings(), world.settings);
+    foreign.record(&event(1)).unwrap();
+    let id = foreign.archive().segments().unwrap().remove(0);
+    drop(foreign);
+    fs::copy(elsewhere.join(format!("{id}.jsonl")), trails.path(&format!("{id}.jsonl"))).unwrap();
+    let finding = only(trails.verify());
+    assert_eq!((&*finding.place, finding.record), (id.as_str(), Some(1)));
+    assert_eq!(finding.damage, Damage::Foreign { token: "8899aabbccddeeff".into() });
+}
+
+#[test]
+fn a_checkpoint_that_is_removed_changed_or_put_back_is_named() {
+    let trails = Trails::rotated();
+    let path = trails.path("checkpoint");
+    let old = fs::read_to_string(&path).unwrap();
+    let one = trails.world.trail(trails.directory.path());
+    one.record(&event(50)).unwrap();
+    trails.world.checkpoint(&one, Cover::Own);
+    let new = fs::read_to_string(&path).unwrap();
+    // What knows of the newest is another writer, who began since.
+    let two = trails.world.trail(trails.directory.path());
+    two.record(&event(51)).unwrap();
+    sound(&trails.verify());
+    let knows = |known_by: &str| known_by.contains(", record ");
+    fs::write(&path, old).unwrap();
+    let finding = only(trails.verify());
+    let Damage::PutBack { number: 5, known_by } = &finding.damage else { panic!("{finding}") };
+    assert!(finding.place == "checkpoint" && knows(known_by), "{finding}");
+    fs::remove_file(&path).unwrap();
+    let finding = only(trails.verify());
+    let Damage::Removed { known_by } = &finding.damage else { panic!("{finding}") };
+    assert!(finding.place == "checkpoint" && knows(known_by), "{finding}");
+    fs::write(&path, new.replacen("checkpoint 5", "checkpoint 6", 1)).unwrap();
+    let finding = only(trails.verify());
+    assert_eq!(finding.damage, Damage::Checkpoint("its signature is wrong"));
+    // Signed anew with a key that is not the token's.
+    fs::write(&path, &new).unwrap();
+    let forger = SigningKey::new(&OsEntropy).unwrap();
+    let checkpoint = Checkpoint::open(&new, &trails.world.verifier()).unwrap();
+    fs::write(&path, checkpoint.sign(&forger)).unwrap();
+    let finding = only(trails.verify());
+    assert!(matches!(finding.damage, Damage::PutBack { number: 5, .. }), "{finding}");
+    // A new one that begins from nothing does not cover it up.
+    fs::remove_file(&path).unwrap();
+    trails.world.checkpoint(&two, Cover::All);
+    let finding = only(trails.verify());
+    assert!(matches!(finding.damage, Damage::PutBack { number: 5, .. }), "{finding}");
+}
+
+#[test]
+fn what_cannot_be_read_is_named_and_keeps_nothing_else_from_being_verified() {
+    use nix::sys::stat::Mode;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let trails = Trails::rotated();
+    let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap();
+    let put: [&dyn Fn(&Path); 4] = [
+        &|path| symlink("/dev/zero", path).unwrap(),
+        &|path| nix::unistd::mkfifo(path, Mode::S_IRWXU).unwrap(),
+        &|path| fs::create_dir(path).unwrap(),
+        &|path| {
+            fs::write(path, "").unwrap();
+            open(path);
+        },
+    ];
+    let checkpoint = trails.path("checkpoint");
+    let aside = trails.path("checkpoint-1");
+    let (segment, content) = &trails.segments[2];
+    let note = fs::read(&checkpoint).unwrap();
+    for (path, content) in [(segment, content), (&checkpoint, &note), (&aside, &Vec::new())] {
+        for put in put {
+            let _ = fs::remove_file(path);
+            put(path);
+            let finding = only(trails.verify());
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            assert_eq!(finding.place, name);
+            assert!(matches!(finding.damage, Damage::Unreadable { .. }), "{finding}");
+            let shown = trails.archive().visit(None, &mut |_| Ok(()));
+            shown.unwrap();
+            trails.archive().follow().unwrap().look(&mut |_| Ok(())).unwrap();
+            fs::remove_file(path).or_else(|_| fs::remove_dir(path)).unwrap();
+        }
+        fs::write(path, content).unwrap();
+    }
+    fs::remove_file(&aside).unwrap();
+    sound(&trails.verify());
 }
 
 #[test]
