@@ -42,7 +42,6 @@ pub fn authorize(principal: Principal, action: Action, resource: Resource<'_>) -
     let allowed = match (principal, resource) {
         (Principal::Owner, _) => !matches!(action, Action::InitializePin),
         (Principal::Named(_), Resource::Object(_)) => true,
-        // Policies decide.
         (Principal::Named(_), Resource::Token) if is_left_to_policies(action) => true,
         (Principal::Named(_), Resource::Token) if action != Action::InitializePin => {
             return Err(Error::ActionProhibited("only the token's owner may do this"));
@@ -64,15 +63,11 @@ pub fn authorize(principal: Principal, action: Action, resource: Resource<'_>) -
     if allowed { Ok(()) } else { Err(Error::UserNotLoggedIn) }
 }
 
-/// What KMS does without a key and a named user may be allowed.
+/// What KMS lets users do to their account, if their policies allow it; the rest is
+/// administration.
 const fn is_left_to_policies(action: Action) -> bool {
-    matches!(
-        action,
-        Action::GenerateRandom
-            | Action::ListAliases
-            | Action::ListKeys
-            | Action::ListRetirableGrants
-    )
+    use Action::{GenerateRandom, ListAliases, ListKeys, ListRetirableGrants};
+    matches!(action, GenerateRandom | ListKeys | ListAliases | ListRetirableGrants)
 }
 
 /// What may be done to a public object without being its owner. A secret token
@@ -93,6 +88,7 @@ fn public_may(principal: Principal, action: Action, object: &Object) -> bool {
 mod tests {
     use super::*;
     use crate::object::request::{Contribution, NewObject};
+    use crate::policy::Concern;
     use crate::types::{AttributeType, KeyType, RawAttribute, Ulong};
     use std::time::SystemTime;
 
@@ -161,6 +157,19 @@ mod tests {
         ] {
             let answer = authorize(principal, Action::RotateRootKey, Resource::Token);
             assert_eq!(answer.is_ok(), expected, "{principal:?}");
+        }
+    }
+
+    #[test]
+    fn what_kms_leaves_to_users_is_asked_of_policies_and_administration_is_not() {
+        let named = Principal::Named(LoginNumber(1));
+        let of_kms = |action: &Action| action.name().starts_with("kms:");
+        for action in Action::ALL.iter().filter(|action| action.concern() == Concern::Account) {
+            // These two are about the object that is made.
+            if !matches!(action, Action::CreateKey | Action::ImportObject) {
+                let answer = authorize(named, *action, Resource::Token);
+                assert_eq!(answer.is_ok(), of_kms(action), "{action}");
+            }
         }
     }
 

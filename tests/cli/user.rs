@@ -66,6 +66,24 @@ fn a_user_is_made_and_uses_keys_by_name() {
 }
 
 #[test]
+fn a_user_lists_aliases_and_grants_as_far_as_policies_go() {
+    let place = with_bob();
+    place.says(&["alias", "create", "--token", "demo", "alias/a", "--key", "k"], "alias/a");
+    let bob = |words: &[&str]| {
+        let words = [words, &["--token", "demo", "--user", "bob"]].concat();
+        place.run_with(&words, Some(BOB_PIN), b"")
+    };
+    fails(&bob(&["alias", "list"]), 1, "no identity-based policy allows the kms:ListAliases");
+    let retirable = ["grant", "list", "--retiring", "bob"];
+    fails(&bob(&retirable), 1, "no identity-based policy allows the kms:ListRetirableGrants");
+    let list = r#"{"Statement":{"Effect":"Allow","Resource":"*",
+        "Action":["kms:ListAliases","kms:ListRetirableGrants"]}}"#;
+    place.says(&user("policy put", &["bob", "list", &place.file("list", list)]), "is set");
+    assert!(texts(&bob(&["alias", "list"])).0.contains("  alias/a  "));
+    assert_eq!(texts(&bob(&retirable)).0, "No grants.\n");
+}
+
+#[test]
 fn users_are_listed_shown_and_told_apart() {
     let place = Place::with_token();
     place.says(&user("list", &[]), "No named users. `signet user add --token \"demo\" NAME`");
