@@ -45,7 +45,7 @@ fn a_disabled_key_makes_no_mac_until_it_is_enabled() {
 fn a_deletion_is_scheduled_and_cancelled() {
     let (place, id) = with_key();
     place.fails(&key(&["cancel-deletion"]), 1, "is not pending deletion");
-    place.fails(&key(&["schedule-deletion", "--days", "6"]), 1, "between 7 and 30");
+    place.fails(&key(&["schedule-deletion", "--days", "6"]), 2, "7..=30");
     let said = place.says(&key(&["schedule-deletion", "--days", "7"]), "will be destroyed at 2");
     let date = said.trim().trim_end_matches('.').rsplit(' ').next().unwrap().to_owned();
     let known = described(&place);
@@ -106,9 +106,11 @@ fn a_policy_is_given_out_as_it_was_put() {
     let file = place.file("other.json", &other);
     place.fails(&key(&["policy", "put", &file]), 1, "invalid principals");
     add_user(&place, "ann");
-    place.fails(&key(&["policy", "put", &file]), 1, "in the future");
+    let refused = place.run(&key(&["policy", "put", &file]));
+    fails(&refused, 1, &format!("{file}: "));
+    fails(&refused, 1, "in the future. With --bypass-lockout-check it is taken all the same.");
     let wrong = place.file("wrong.json", "{}");
-    place.fails(&key(&["policy", "put", &wrong]), 1, "Statement");
+    place.fails(&key(&["policy", "put", &wrong]), 1, &format!("{wrong}: Missing required field"));
     place.says(&key(&["policy", "put", &file, "--bypass-lockout-check"]), "has this policy");
 }
 

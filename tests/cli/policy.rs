@@ -133,7 +133,7 @@ fn documents_are_validated_without_a_token() {
     let place = Place::new();
     let good = place.file("good.json", KEY_POLICY);
     place.says(&["policy", "validate", &good], "can be used");
-    place.fails(&["policy", "validate", "--type", "identity", &good], 1, "Statement 1");
+    place.fails(&["policy", "validate", "--type", "identity", &good], 1, &format!("{good}: "));
     let bad = place.file("bad.json", KEY_POLICY.replace("Allow", "Permit"));
     place.fails(&["policy", "validate", &bad], 1, "Statement 1: Effect");
 }

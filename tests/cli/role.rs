@@ -49,7 +49,7 @@ fn a_role_is_made_and_taken_by_whom_it_trusts() {
 fn a_role_is_shown_changed_and_removed() {
     let place = with_role();
     let file = place.file("trust", trust(BOB));
-    place.fails(&role("add", &["producer", "--trust", &file]), 1, "role producer is there already");
+    place.fails(&role("add", &["producer", "--trust", &file]), 1, "signet: role producer is there");
     place.says(&role("list", &[]), "Producer ");
     assert_eq!(place.says(&role("trust", &["producer"]), "").trim_end(), trust(BOB));
     let other = place.file("other", trust("000000000000"));

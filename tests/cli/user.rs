@@ -139,6 +139,7 @@ fn policies_are_put_printed_and_deleted() {
     let malformed = place.file("malformed", POLICY.replace("Effect", "Affect"));
     place.fails(&user("policy put", &["bob", "use", &malformed]), 1, &format!("{malformed}: "));
     place.fails(&user("policy put", &["bob", "use", "/nonexistent"]), 1, "No such file");
+    place.fails(&user("policy put", &["eve", "use", &file]), 1, "signet: there is no user eve");
     place.fails(&user("policy put", &["bob", "two words", &file]), 1, "a policy's name has");
     assert_eq!(texts(&run(&policy("get", &["bob", "use"]))).0, POLICY);
 }

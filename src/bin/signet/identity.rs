@@ -5,6 +5,7 @@ use crate::Failure;
 use crate::context::{Context, Login, name};
 use crate::pins::PinFile;
 use signet_pkcs11::clock::Timestamp;
+use signet_pkcs11::error::Error;
 use signet_pkcs11::log::Escaped;
 use signet_pkcs11::token::{Entity, Identity, Name};
 use std::fs::File;
@@ -106,7 +107,7 @@ pub fn policy(
             let identity = identity(of.name);
             token
                 .put_identity_policy(owner, &identity, &policy, &text)
-                .map_err(|why| format!("{}: {why}", file.display()))?;
+                .map_err(|why| refused(&file, &why))?;
             say!("Policy {policy} of {identity} is set.");
         }
         PolicyCommand::Get { of, policy } => {
@@ -178,6 +179,16 @@ pub fn show(entity: &Entity, arn: &str) -> Result<(), Failure> {
         say!("policy:      {policy}");
     }
     Ok(())
+}
+
+/// Why the document of a file was refused; what has nothing to do with it, as it is.
+pub fn refused(file: &Path, why: &Error) -> Failure {
+    match why {
+        Error::MalformedPolicy(_) | Error::LimitExceeded(_) => {
+            format!("{}: {why}", file.display()).into()
+        }
+        _ => why.to_string().into(),
+    }
 }
 
 /// A policy document from a file or from standard input.

@@ -66,7 +66,7 @@ pub struct Place {
     /// The token's label
     #[arg(long, value_name = "LABEL")]
     pub token: String,
-    /// Log in as this named user instead of the token's owner
+    /// Log in as this named user, with this user's PIN, instead of the token's owner
     #[arg(long, value_name = "NAME", value_parser = name)]
     user: Option<Name>,
     /// Log in as that user in this role

@@ -3,17 +3,17 @@
 
 use crate::Failure;
 use crate::context::{Context, KeyName, to_hex};
-use crate::identity::{read_text, tag};
+use crate::identity::{read_text, refused, tag};
 use crate::json;
 use crate::key::{Place, type_name};
 use signet_pkcs11::clock::Timestamp;
 use signet_pkcs11::error::Error;
 use signet_pkcs11::log::Escaped;
-use signet_pkcs11::object::{DELETION_WINDOW_DEFAULT, KeySpec, Object, Origin};
-use signet_pkcs11::policy::Principal;
+use signet_pkcs11::object::{DELETION_WINDOW, DELETION_WINDOW_DEFAULT, KeySpec, Object, Origin};
+use signet_pkcs11::policy::{Document, DocumentKind, Principal};
 use signet_pkcs11::token::{LiveObject, Token};
 use signet_pkcs11::types::{AttributeType, Ulong};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -34,7 +34,13 @@ pub enum Command {
         #[command(flatten)]
         key: Key,
         /// The waiting period, 7 to 30 days
-        #[arg(long, default_value_t = DELETION_WINDOW_DEFAULT)]
+        #[arg(
+            long,
+            default_value_t = DELETION_WINDOW_DEFAULT,
+            value_parser = clap::value_parser!(u8).range(
+                i64::from(*DELETION_WINDOW.start())..=i64::from(*DELETION_WINDOW.end())
+            )
+        )]
         days: u8,
     },
     /// Keep a key that waits to be destroyed; it is disabled then
@@ -169,10 +175,13 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
         }),
         Command::Policy(PolicyCommand::Put { key, file, bypass_lockout_check }) => {
             let text = read_text(&file)?;
-            key.change(context, |token, principal, id| {
-                token.put_key_policy(principal, id, &text, bypass_lockout_check)?;
-                Ok("has this policy".into())
-            })
+            let found = key.find(context, true)?;
+            found
+                .token
+                .put_key_policy(found.principal, &found.id, &text, bypass_lockout_check)
+                .map_err(|why| refused_policy(&file, &text, &why))?;
+            say!("The key {} has this policy.", found.id);
+            Ok(())
         }
         Command::Policy(PolicyCommand::Get { key }) => {
             let found = key.find(context, false)?;
@@ -187,6 +196,18 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
             tell(&found.token, &live, &aliases, json)
         }
     }
+}
+
+/// Why the policy of a file was refused, or could not be set.
+fn refused_policy(file: &Path, text: &str, why: &Error) -> Failure {
+    let refused = refused(file, why);
+    // A policy like any other, which leaves its author outside.
+    let locks_out = matches!(why, Error::MalformedPolicy(_))
+        && Document::parse(DocumentKind::Key, text).is_ok();
+    if locks_out {
+        return format!("{refused} With --bypass-lockout-check it is taken all the same.").into();
+    }
+    refused
 }
 
 fn tell(token: &Token, live: &LiveObject, aliases: &[String], json: bool) -> Result<(), Failure> {
@@ -218,7 +239,8 @@ fn tell_person(token: &Token, live: &LiveObject, aliases: &[String]) -> Result<(
     say!("unique id:    {}", live.id());
     say!("ARN:          {}", token.home().kms_arn(&format!("key/{}", live.id())));
     say!("label:        {}", Escaped(&label(object)));
-    say!("id:           {}", to_hex(object.bytes(AttributeType::Id)));
+    let id = to_hex(object.bytes(AttributeType::Id));
+    say!("id:           {}", if id.is_empty() { "-" } else { &id });
     say!("type:         {}, {} bytes", key_type(object), length(object));
     say!("KMS spec:     {}", KeySpec::of(object).map_or("none", KeySpec::name));
     say!("state:        {}", life.state_at(now).map_or("gone", |state| state.name()));

@@ -14,10 +14,10 @@ use zeroize::Zeroizing;
 /// The longest PIN file that is read, in bytes.
 const FILE_MAX: usize = 4096;
 
-/// The file that holds the user PIN.
+/// The file that holds the PIN of whoever logs in.
 #[derive(clap::Args)]
 pub struct PinFile {
-    /// Read the user PIN from this file (its first line)
+    /// Read the PIN of whoever logs in from this file (its first line)
     #[arg(long, value_name = "FILE")]
     pub pin_file: Option<PathBuf>,
 }

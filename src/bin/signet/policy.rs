@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use crate::context::{Bytes, Context, KeyName, Login, name};
-use crate::identity::read_text;
+use crate::identity::{read_text, refused};
 use crate::json;
 use crate::pins::PinFile;
 use crate::uri::{KeyUri, is_uri};
@@ -96,7 +96,8 @@ pub fn run(command: Command) -> Result<(), Failure> {
                 Kind::Identity => DocumentKind::Identity,
                 Kind::Trust => DocumentKind::Trust,
             };
-            Document::parse(kind, &read_text(&file)?)?;
+            let parsed = Document::parse(kind, &read_text(&file)?);
+            parsed.map_err(|why| refused(&file, &why))?;
             say!("The policy can be used.");
             Ok(())
         }

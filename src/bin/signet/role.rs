@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use crate::context::{Context, Login};
-use crate::identity::{self, Named, Owned, PolicyCommand, Tags, read_text, state};
+use crate::identity::{self, Named, Owned, PolicyCommand, Tags, read_text, refused, state};
 use signet_pkcs11::clock::Timestamp;
 use signet_pkcs11::token::{Entity, Identity, Name, SESSION_SECONDS};
 use std::path::{Path, PathBuf};
@@ -102,7 +102,7 @@ fn add(of: &Named, trust: &Path) -> Result<(), Failure> {
     let login = of.place.log_in(&context, true)?;
     let (token, owner) = login.token()?;
     let made = token.add_role(owner, &of.name, &text);
-    let role = made.map_err(|why| format!("{}: {why}", trust.display()))?.entity;
+    let role = made.map_err(|why| refused(trust, &why))?.entity;
     say!("Role {} made: {}", role.name, token.home().iam_arn(&format!("role/{}", role.name)));
     Ok(())
 }
@@ -151,7 +151,7 @@ fn trust(of: &Named, file: Option<&PathBuf>) -> Result<(), Failure> {
     let login = of.place.log_in(&context, true)?;
     let (token, owner) = login.token()?;
     let set = token.put_trust_policy(owner, &of.name, &text);
-    set.map_err(|why| format!("{}: {why}", file.display()))?;
+    set.map_err(|why| refused(file, &why))?;
     say!("The trust policy of role {} is set.", of.name);
     Ok(())
 }
