@@ -136,8 +136,13 @@ fn an_alias_names_a_key_wherever_a_key_is_named() {
     assert!(texts(&alias(&["list", "--key", "alias/current"])).0.starts_with(&id));
     done(&["update", "alias/current", "--key", "b"]);
     assert_eq!(sign("alias/current"), sign("b"));
-    assert_eq!(texts(&alias(&["list", "--key", "a"])).0, "");
+    assert_eq!(texts(&alias(&["list", "--key", "a"])).0, "No aliases.\n");
+    assert_eq!(texts(&alias(&["list", "--key", "a", "--json"])).0, "");
     assert_eq!(texts(&alias(&["list"])).0.lines().count(), 1);
+    let json: serde_json::Value =
+        serde_json::from_slice(&alias(&["list", "--json"]).stdout).unwrap();
+    assert_eq!(json["AliasArn"], "arn:aws:kms:us-east-1:000000000000:alias/current");
+    assert_ne!(json["TargetKeyId"], id);
     done(&["delete", "alias/current"]);
     fails(&alias(&["list", "--key", "alias/current"]), 1, "there is no alias");
 }
@@ -146,7 +151,7 @@ fn an_alias_names_a_key_wherever_a_key_is_named() {
 fn grants_are_made_listed_retired_and_revoked() {
     let (place, id) = with_key();
     let grant = |words: &[&str]| place.run(&[&["grant"], words, &["--token", "demo"]].concat());
-    let create = ["create", "--key", "a", "--grantee", "user/ann", "--operation", "GenerateMac"];
+    let create = ["create", "--key", "a", "--grantee", "ann", "--operation", "kms:GenerateMac"];
     fails(&grant(&create), 1, "does not refer to a valid principal");
     add_user(&place, "ann");
     add_user(&place, "bob");
@@ -171,13 +176,26 @@ fn grants_are_made_listed_retired_and_revoked() {
     );
     assert!(list.contains(&expected), "{list}");
     assert!(texts(&grant(&["list", "--retiring", "user/bob"])).0.starts_with(&second));
-    assert_eq!(texts(&grant(&["list", "--key", "a", "--grantee", "root"])).0, "");
+    let none = texts(&grant(&["list", "--key", "a", "--grantee", "root"])).0;
+    assert_eq!(none, "No grants.\n");
+    let json = grant(&["list", "--retiring", "bob", "--json"]).stdout;
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!((&json["GrantId"], &json["KeyId"]), (&second.into(), &id.into()));
+    assert_eq!(json["Operations"][1], "VerifyMac");
+    assert_eq!(json["RetiringPrincipal"], "arn:aws:iam::000000000000:user/bob");
     let refused = [&create[..], &["--operation", "Encrypt"]].concat();
     fails(&grant(&refused), 1, "Encrypt is not valid for an HMAC key");
 
+    fails(&grant(&["list"]), 2, "<--key <LABEL>|--retiring <PRINCIPAL>>");
+    fails(&grant(&["retire"]), 2, "<--grant-token <TOKEN>|--key <LABEL>>");
+    fails(&grant(&["retire", "--key", "a"]), 2, "--grant <ID>");
     fails(&grant(&["retire", "--grant-token", "00"]), 1, "not one of this token's");
     assert!(grant(&["retire", "--grant-token", &token]).status.success());
     assert!(grant(&["revoke", "--key", "a", "--grant", &first]).status.success());
     fails(&grant(&["revoke", "--key", "a", "--grant", &first]), 1, "there is no grant");
-    assert_eq!(texts(&grant(&["list", "--key", "a"])).0, "");
+    assert_eq!(texts(&grant(&["list", "--key", "a"])).0, "No grants.\n");
+    let json = texts(&grant(&[&create[..], &["--json"]].concat())).0;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let id = json["GrantId"].as_str().unwrap();
+    assert!(json["GrantToken"].as_str().unwrap().starts_with(id), "{json}");
 }

@@ -2,6 +2,7 @@
 
 use crate::Failure;
 use crate::context::{Context, KeyName, Login};
+use crate::json;
 use crate::key::Place;
 use signet_pkcs11::clock::Timestamp;
 use signet_pkcs11::policy::{Grant, GrantTerms};
@@ -18,7 +19,7 @@ pub enum Command {
         place: Place,
         #[command(flatten)]
         key: KeyName,
-        /// Who: user/NAME, role/NAME, root, or an ARN
+        /// Who: root, user/NAME, role/NAME, a user's bare name, or an ARN
         #[arg(long, value_name = "PRINCIPAL")]
         grantee: String,
         /// What: GenerateMac, VerifyMac, DescribeKey, CreateGrant, RetireGrant
@@ -30,20 +31,22 @@ pub enum Command {
         /// A name: the same grant is then not made twice
         #[arg(long)]
         name: Option<String>,
+        /// Print JSON, in the words of the KMS API
+        #[arg(long)]
+        json: bool,
     },
     /// List grants
     List {
         #[command(flatten)]
         place: Place,
-        /// Those on this key: its label, its unique id or an alias
-        #[arg(long, value_name = "LABEL", required_unless_present = "retiring")]
-        key: Option<String>,
+        #[command(flatten)]
+        those: Those,
         /// To this principal only
         #[arg(long, value_name = "PRINCIPAL", requires = "key")]
         grantee: Option<String>,
-        /// Those on all keys that this principal may retire
-        #[arg(long, value_name = "PRINCIPAL", conflicts_with = "key")]
-        retiring: Option<String>,
+        /// Print JSON, in the words of the KMS API: an object for each
+        #[arg(long)]
+        json: bool,
     },
     /// Give a grant back, as its retiring principal, its grantee or the account
     Retire {
@@ -64,45 +67,81 @@ pub enum Command {
     },
 }
 
+/// Which grants are listed.
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+pub struct Those {
+    /// Those on this key: its label, its unique id or an alias
+    #[arg(long, value_name = "LABEL")]
+    key: Option<String>,
+    /// Those on all keys that this principal may retire
+    #[arg(long, value_name = "PRINCIPAL")]
+    retiring: Option<String>,
+}
+
 /// A grant by its token, or by its key and its id.
 #[derive(clap::Args)]
 pub struct Which {
-    /// A token that CreateGrant gave out
-    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["key", "grant"])]
-    grant_token: Option<String>,
-    /// The key: its label, its unique id or an alias
-    #[arg(long, value_name = "LABEL", required_unless_present = "grant_token")]
-    key: Option<String>,
+    #[command(flatten)]
+    by: By,
     /// The grant's id
-    #[arg(long, value_name = "ID", required_unless_present = "grant_token")]
+    #[arg(long, value_name = "ID", requires = "key", required_unless_present = "grant_token")]
     grant: Option<String>,
+}
+
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct By {
+    /// A token that CreateGrant gave out
+    #[arg(long, value_name = "TOKEN")]
+    grant_token: Option<String>,
+    /// The key: its label, its unique id or an alias; and --grant
+    #[arg(long, value_name = "LABEL")]
+    key: Option<String>,
 }
 
 pub fn run(command: Command) -> Result<(), Failure> {
     let context = Context::open()?;
     match command {
-        Command::Create { place, key, grantee, operations, retiring, name } => {
+        Command::Create { place, key, grantee, operations, retiring, name, json } => {
             let login = place.log_in(&context, true)?;
             let (token, principal) = login.token()?;
             let id = login.key_id(&key)?;
             let retiring = retiring.map(|retiring| arn(&login, &retiring)).transpose()?;
+            // As it is called, or as policies call it.
+            let bare = |operation: &'_ String| operation.trim_start_matches("kms:").to_owned();
+            let operations: Vec<_> = operations.iter().map(bare).collect();
             let operations: Vec<_> = operations.iter().map(String::as_str).collect();
             let grantee = arn(&login, &grantee)?;
             let terms =
                 GrantTerms::new(name.as_deref(), &grantee, retiring.as_deref(), &operations)?;
             let made = token.create_grant(principal, &id, &terms)?;
-            say!("grant:  {}", made.id);
-            say!("token:  {}", made.token);
-        }
-        Command::List { place, key, grantee, retiring } => {
-            let login = place.log_in(&context, false)?;
-            match (key, retiring) {
-                (Some(key), _) => list(&login, key, grantee.as_deref())?,
-                (None, Some(retiring)) => list_retirable(&login, &retiring)?,
-                (None, None) => {}
+            if json {
+                let (id, token) = (json::string(&made.id), json::string(&made.token));
+                say!("{}", json::object([("GrantId", id), ("GrantToken", token)]));
+            } else {
+                say!("grant:  {}", made.id);
+                say!("token:  {}", made.token);
             }
         }
-        Command::Retire { place, which: Which { grant_token, key, grant } } => {
+        Command::List { place, those: Those { key, retiring }, grantee, json } => {
+            let login = place.log_in(&context, false)?;
+            let tell = if json { tell_program } else { tell_person };
+            let mut count = 0;
+            let mut each = |key: &str, grant: &Grant| {
+                count += 1;
+                tell(key, grant)
+            };
+            match (key, retiring) {
+                (Some(key), _) => list(&login, key, grantee.as_deref(), &mut each)?,
+                (None, Some(retiring)) => list_retirable(&login, &retiring, &mut each)?,
+                (None, None) => {}
+            }
+            if count == 0 && !json {
+                say!("No grants.");
+            }
+        }
+        Command::Retire { place, which: Which { by: By { grant_token, key }, grant } } => {
             let login = place.log_in(&context, true)?;
             let (token, principal) = login.token()?;
             let (key, grant) = match (grant_token, key, grant) {
@@ -136,10 +175,20 @@ fn arn(login: &Login<'_>, principal: &str) -> Result<String, Failure> {
     if principal.starts_with("arn:") {
         return Ok(principal.to_owned());
     }
-    Ok(login.token()?.0.home().iam_arn(principal))
+    let home = login.token()?.0.home();
+    let is_whole = principal == "root" || principal.contains('/');
+    Ok(home.iam_arn(&if is_whole { principal.into() } else { format!("user/{principal}") }))
 }
 
-fn list(login: &Login<'_>, key: String, grantee: Option<&str>) -> Result<(), Failure> {
+/// What is done with each grant, and its key's unique id.
+type Each<'a> = &'a mut dyn FnMut(&str, &Grant) -> Result<(), Failure>;
+
+fn list(
+    login: &Login<'_>,
+    key: String,
+    grantee: Option<&str>,
+    each: Each<'_>,
+) -> Result<(), Failure> {
     let (token, principal) = login.token()?;
     let id = key_id(login, key)?;
     let grantee = grantee.map(|grantee| arn(login, grantee)).transpose()?;
@@ -147,7 +196,7 @@ fn list(login: &Login<'_>, key: String, grantee: Option<&str>) -> Result<(), Fai
     let mut after = None;
     loop {
         let (page, next) = token.grants(principal, &id, filter, after.as_deref(), PAGE)?;
-        page.iter().try_for_each(|grant| tell(&id, grant))?;
+        page.iter().try_for_each(|grant| each(&id, grant))?;
         after = next;
         if after.is_none() {
             return Ok(());
@@ -155,12 +204,12 @@ fn list(login: &Login<'_>, key: String, grantee: Option<&str>) -> Result<(), Fai
     }
 }
 
-fn list_retirable(login: &Login<'_>, retiring: &str) -> Result<(), Failure> {
+fn list_retirable(login: &Login<'_>, retiring: &str, each: Each<'_>) -> Result<(), Failure> {
     let (token, principal) = login.token()?;
     let (retiring, mut after) = (arn(login, retiring)?, None);
     loop {
         let (page, next) = token.retirable_grants(principal, &retiring, after.as_deref(), PAGE)?;
-        page.iter().try_for_each(|found| tell(&found.key, &found.grant))?;
+        page.iter().try_for_each(|found| each(&found.key, &found.grant))?;
         after = next;
         if after.is_none() {
             return Ok(());
@@ -169,7 +218,7 @@ fn list_retirable(login: &Login<'_>, retiring: &str) -> Result<(), Failure> {
 }
 
 /// One line about a grant.
-fn tell(key: &str, grant: &Grant) -> Result<(), Failure> {
+fn tell_person(key: &str, grant: &Grant) -> Result<(), Failure> {
     let Grant { id, terms, created, .. } = grant;
     let operations: Vec<_> = terms.operations.iter().map(|operation| operation.name()).collect();
     let retiring = terms.retiring.as_deref().unwrap_or("-");
@@ -180,5 +229,24 @@ fn tell(key: &str, grant: &Grant) -> Result<(), Failure> {
         operations.join("+"),
         Timestamp(*created)
     );
+    Ok(())
+}
+
+/// The same as JSON.
+fn tell_program(key: &str, grant: &Grant) -> Result<(), Failure> {
+    let Grant { id, terms, created, .. } = grant;
+    let operations = terms.operations.iter().map(|operation| json::string(operation.name()));
+    let mut members = vec![
+        ("GrantId", json::string(id)),
+        ("KeyId", json::string(key)),
+        ("GranteePrincipal", json::string(&terms.grantee)),
+        ("Operations", json::list(operations)),
+        ("CreationDate", json::string(&Timestamp(*created).to_string())),
+    ];
+    let optional = [("RetiringPrincipal", &terms.retiring), ("Name", &terms.name)];
+    for (name, value) in optional {
+        members.extend(value.as_ref().map(|value| (name, json::string(value))));
+    }
+    say!("{}", json::object(members));
     Ok(())
 }
