@@ -30,15 +30,17 @@ fn described(place: &Place) -> serde_json::Value {
 
 #[test]
 fn a_disabled_key_makes_no_mac_until_it_is_enabled() {
-    let (place, _) = with_key();
+    let (place, id) = with_key();
     let message = place.file("message", "hello");
     let sign = ["mac", "sign", "--token", "demo", "--key", "a", &message];
     let mac = place.says(&sign, "");
     place.says(&key(&["disable"]), "is disabled");
-    place.fails(&sign, 1, "may not be used for this");
+    place.fails(&sign, 1, &format!("the key {id} is disabled; `signet key enable`"));
     assert_eq!(described(&place)["KeyState"], "Disabled");
     place.says(&key(&["enable"]), "is enabled");
     assert_eq!(place.says(&sign, ""), mac);
+    place.says(&key(&["schedule-deletion"]), "will be destroyed");
+    place.fails(&sign, 1, &format!("the key {id} is pending deletion; `signet key describe`"));
 }
 
 #[test]

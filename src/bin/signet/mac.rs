@@ -7,10 +7,11 @@ use signet_pkcs11::error::Error;
 use signet_pkcs11::mechanism::{CATALOGUE, Hash, Kind, RawMechanism};
 use signet_pkcs11::module::Signing;
 use signet_pkcs11::session::{Output, Purpose, Room};
-use signet_pkcs11::types::{AttributeType, KeyType, ObjectHandle, Ulong};
+use signet_pkcs11::types::{AttributeType, KeyState, KeyType, ObjectHandle, Ulong};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The message is read in parts of this many bytes.
 const PART: usize = 65_536;
@@ -108,8 +109,10 @@ impl What {
         let row = CATALOGUE.iter().find(|row| row.kind == Kind::Hmac(hash));
         let number = row.ok_or("no such mechanism")?.mechanism.to_ck();
         let mechanism = RawMechanism { number, parameter: &[] };
-        login.module.mac_init(login.session, signing, mechanism, key)?;
-        Ok(())
+        match login.module.mac_init(login.session, signing, mechanism, key) {
+            Err(refused @ Error::KeyFunctionNotPermitted) => Err(unusable(login, key, refused)),
+            other => Ok(other?),
+        }
     }
 
     fn feed(&self, login: &Login<'_>, purpose: Purpose) -> Result<(), Failure> {
@@ -128,6 +131,26 @@ impl What {
             }
             login.module.mac_update(login.session, purpose, &part[..length])?;
         }
+    }
+}
+
+/// Why a key may not be used: its state, if that is the reason.
+fn unusable(login: &Login<'_>, key: ObjectHandle, refused: Error) -> Failure {
+    let state = || -> Result<Option<String>, Failure> {
+        let (token, principal) = login.token()?;
+        let id = String::from_utf8(login.attribute(key, AttributeType::UniqueId)?)?;
+        let live = token.key(principal, &id)?;
+        let state = live.object().lifecycle().state_at(SystemTime::now());
+        Ok(state.filter(|state| *state != KeyState::Enabled).map(|state| match state {
+            KeyState::Disabled => {
+                format!("the key {id} is disabled; `signet key enable` enables it")
+            }
+            other => format!("the key {id} is {other}; `signet key describe` tells more"),
+        }))
+    };
+    match state() {
+        Ok(Some(why)) => why.into(),
+        _ => refused.into(),
     }
 }
 
