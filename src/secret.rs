@@ -102,6 +102,12 @@ impl Pin {
         self.0.len() > Self::MAX_LEN
     }
 
+    /// Whether what stands before a colon may name a user.
+    #[must_use]
+    pub fn has_colon(&self) -> bool {
+        self.expose().contains(&b':')
+    }
+
     /// Whether the length is one that a PIN may have.
     #[must_use]
     pub fn has_valid_length(&self) -> bool {

@@ -59,7 +59,7 @@ fn lock(
 }
 
 fn has_noted_colon(holder: &Holder, pin: &Pin) -> bool {
-    *holder == Holder::Standard(UserType::User) && pin.expose().contains(&b':')
+    *holder == Holder::Standard(UserType::User) && pin.has_colon()
 }
 
 /// The change that stores a credential over version `expected`.

@@ -40,7 +40,10 @@ fn a_role_is_made_and_taken_by_whom_it_trusts() {
     let pin = place.file("pin", "alice-pin");
     assert!(place.run(&user("add", &["alice", "--user-pin-file", &pin])).status.success());
     let alice = sign(&place, "alice-pin", &["--user", "alice", "--role", "producer"]);
-    fails(&alice, 1, "not allowed: this user may not take this role");
+    let may_not = "this user may not take this role, or there is none of this name; `signet role";
+    fails(&alice, 1, may_not);
+    fails(&sign(&place, "role/producer:alice:alice-pin", &[]), 1, may_not);
+    fails(&sign(&place, BOB_PIN, &["--user", "bob", "--role", "none"]), 1, may_not);
     let wrong = sign(&place, "wrong", &["--user", "bob", "--role", "producer"]);
     fails(&wrong, 1, "wrong PIN, or no user is called bob");
 }

@@ -66,6 +66,35 @@ fn a_user_is_made_and_uses_keys_by_name() {
 }
 
 #[test]
+fn a_user_who_may_nothing_is_told_whom_to_ask() {
+    let place = with_bob();
+    place.says(&user("policy delete", &["bob", "use"]), "removed");
+    let bob = |words: &[&str]| {
+        let words = [words, &["--token", "demo", "--user", "bob"]].concat();
+        place.run_with(&words, Some(BOB_PIN), b"")
+    };
+    let none = "No keys that this user may see. `signet policy check` tells the owner why.\n";
+    assert_eq!(texts(&bob(&["key", "list"])).0, none);
+    for words in [&["mac", "sign"][..], &["key", "describe"], &["grant", "list"]] {
+        let refused = bob(&[words, &["--key", "k"]].concat());
+        fails(&refused, 1, "no key that this user may see is labelled \"k\"");
+    }
+    let refused = bob(&["key", "generate", "--key", "mine"]);
+    fails(&refused, 1, "because no identity-based policy allows the kms:CreateKey action\n");
+    fails(&refused, 1, "`signet policy check` tells the token's owner");
+}
+
+/// What a wrong PIN costs is told of the one whose it is.
+#[test]
+fn a_wrong_pin_that_names_a_user_is_counted_there() {
+    let place = with_bob();
+    let refused = sign(&place, "bob:wrong", &[]);
+    fails(&refused, 1, "wrong PIN of the user whose name it begins with");
+    place.says(&user("list", &[]), "9 of 10 attempts left");
+    fails(&sign(&place, "eve:wrong", &[]), 1, "wrong PIN; 9 attempts left");
+}
+
+#[test]
 fn a_user_lists_aliases_and_grants_as_far_as_policies_go() {
     let place = with_bob();
     place.says(&["alias", "create", "--token", "demo", "alias/a", "--key", "k"], "alias/a");

@@ -12,13 +12,17 @@ use signet_pkcs11::module::Module;
 use signet_pkcs11::policy::Principal;
 use signet_pkcs11::secret::Pin;
 use signet_pkcs11::store::{CounterFile, DirectoryPlace};
-use signet_pkcs11::token::{Info, Name, Surroundings, Token};
+use signet_pkcs11::token::{Info, Name, PinState, Surroundings, Token};
 use signet_pkcs11::types::{
     AttributeType, ObjectClass, ObjectHandle, RawAttribute, SessionHandle, SlotId, Ulong, UserType,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
 use zeroize::Zeroize;
+
+/// Why a role was not taken.
+const NOT_TO_TAKE: &str = "this user may not take this role, or there is none of this name; \
+    `signet role trust` tells the owner whom a role lets take it";
 
 /// What every command needs.
 pub struct Context {
@@ -151,6 +155,7 @@ impl Context {
             Err(Error::PinIncorrect) => {
                 Err(format!("wrong PIN, or no user is called {user}").into())
             }
+            Err(Error::ActionProhibited(_)) if role.is_some() => Err(NOT_TO_TAKE.into()),
             Err(Error::PinLocked) => Err(format!(
                 "the PIN of {user} is locked after too many wrong attempts; the owner sets it \
                  anew with `signet user pin`"
@@ -184,26 +189,36 @@ impl Context {
         user: UserType,
         pin: &Pin,
     ) -> Result<(), Failure> {
+        let may_name_a_user = user == UserType::User && pin.has_colon();
+        let left = |of: &Self| of.pin_state(slot, user).map(|pin| pin.attempts_left());
+        let before = may_name_a_user.then(|| left(self)).flatten();
         match self.module.login(session, user, pin) {
+            Err(Error::PinIncorrect) if before.is_some() && before == left(self) => {
+                Err("wrong PIN of the user whose name it begins with".into())
+            }
             Err(Error::PinIncorrect) => Err(self.wrong_pin(slot, user)),
+            Err(Error::ActionProhibited(_)) if may_name_a_user => Err(NOT_TO_TAKE.into()),
             other => Ok(other?),
         }
     }
 
-    /// What to say of a wrong PIN.
-    pub fn wrong_pin(&self, slot: SlotId, user: UserType) -> Failure {
+    /// How a PIN stands, if that can be told. Where nothing can be written, nothing is
+    /// counted.
+    fn pin_state(&self, slot: SlotId, user: UserType) -> Option<PinState> {
         let state = self.module.token_info(slot).ok().and_then(|info| info.token);
-        // Where nothing can be written, nothing is counted.
-        let counted = state.filter(|info| info.writable);
-        let pin = counted.map(|info| match user {
+        state.filter(|info| info.writable).map(|info| match user {
             UserType::SecurityOfficer => info.security_officer,
             _ => info.user,
-        });
+        })
+    }
+
+    /// What to say of a wrong PIN.
+    pub fn wrong_pin(&self, slot: SlotId, user: UserType) -> Failure {
         let whose = match user {
             UserType::SecurityOfficer => "wrong security officer PIN",
             _ => "wrong PIN",
         };
-        match pin.map(|pin| pin.attempts_left()) {
+        match self.pin_state(slot, user).map(|pin| pin.attempts_left()) {
             Some(0) => format!("{whose}; it is now locked").into(),
             Some(1) => format!("{whose}; the next wrong one locks it").into(),
             Some(left) => format!("{whose}; {left} attempts left").into(),
@@ -233,6 +248,11 @@ impl Login<'_> {
     /// The token, and who acts.
     pub fn token(&self) -> Result<(Arc<Token>, Principal), Failure> {
         Ok(self.module.token_of(self.session)?)
+    }
+
+    /// Whether a named user is logged in, whose policies decide, and not the owner.
+    pub fn is_named(&self) -> Result<bool, Failure> {
+        Ok(matches!(self.token()?.1, Principal::Named(_)))
     }
 
     /// The secret keys that match, by label, id or both.
@@ -273,7 +293,9 @@ impl Login<'_> {
             [] => self.by_other_name(name)?,
             [..] => return Err(format!("several keys {name}; name one by label and id").into()),
         };
-        found.ok_or_else(|| format!("no key {name}; `signet key list` shows what is there").into())
+        let whose = if self.is_named()? { " that this user may see" } else { "" };
+        let missing = || format!("no key{whose} {name}; `signet key list` shows what is there");
+        found.ok_or_else(|| missing().into())
     }
 
     /// The unique id of the one key of this name.

@@ -133,7 +133,9 @@ pub fn run(command: Command) -> Result<(), Failure> {
                 let why = format!("{damaged} damaged; `signet token check` tells more");
                 return Err(why.into());
             }
-            if listed == 0 {
+            if listed == 0 && login.is_named()? {
+                say!("No keys that this user may see. `signet policy check` tells the owner why.");
+            } else if listed == 0 {
                 say!(
                     "No keys. `signet key generate --token \"{}\" --key NAME` makes one.",
                     place.token

@@ -38,6 +38,7 @@ mod uri;
 mod user;
 
 use clap::{Parser, Subcommand};
+use signet_pkcs11::error::Error;
 use signet_pkcs11::store::PageGuard;
 use std::process::ExitCode;
 
@@ -140,6 +141,11 @@ fn main() -> ExitCode {
         Err(failure) if failure.is::<policy::Denied>() => DENIED.into(),
         Err(failure) => {
             eprintln!("signet: {failure}");
+            if matches!(failure.downcast_ref(), Some(Error::AccessDenied(_))) {
+                eprintln!(
+                    "signet: `signet policy check` tells the token's owner what decides that"
+                );
+            }
             if failure.is::<migrate::LeftBehind>() {
                 INCOMPLETE.into()
             } else if checks && !failure.is::<check::Wrong>() {
