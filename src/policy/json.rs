@@ -23,7 +23,10 @@ impl Json {
     /// # Errors
     /// What is wrong, and where: line and column.
     pub fn parse(text: &str) -> Result<Self, String> {
-        serde_json::from_str(text).map_err(|error| error.to_string())
+        serde_json::from_str(text).map_err(|error| {
+            let is_json = error.is_data();
+            if is_json { error.to_string() } else { format!("not JSON: {error}") }
+        })
     }
 
     /// The members of a list, or the one value that stands for a list of one.
@@ -124,7 +127,7 @@ mod tests {
         let twice = Json::parse("{\"a\": 1,\n \"\\u0061\": 2}").unwrap_err();
         assert_eq!(twice, "\"a\" stands twice at line 2 column 9");
         let cut = Json::parse("{\"a\"").unwrap_err();
-        assert_eq!(cut, "EOF while parsing an object at line 1 column 4");
+        assert_eq!(cut, "not JSON: EOF while parsing an object at line 1 column 4");
         assert!(Json::parse("{} {}").unwrap_err().contains("trailing"));
         assert!(Json::parse(&"[".repeat(30_000)).unwrap_err().contains("recursion"));
     }

@@ -83,9 +83,9 @@ fn these_are_policies() {
 fn these_are_none_and_say_why() {
     let invalid = "Policy contains a statement with one or more invalid principals. ";
     let table: &[(DocumentKind, String, &str)] = &[
-        (Key, "x".into(), "expected value at line 1 column 1"),
+        (Key, "x".into(), "not JSON: expected value at line 1 column 1"),
         (Key, "[]".into(), "a policy is an object"),
-        (Key, format!("{} x", one(ALL)), "trailing characters at line 1 column 111"),
+        (Key, format!("{} x", one(ALL)), "not JSON: trailing characters at line 1 column 111"),
         (Key, "{}".into(), "Missing required field Statement"),
         (Key, r#"{"Statement": []}"#.into(), "Statement: is empty"),
         (Key, r#"{"Statement": [1]}"#.into(), "Statement 1: a statement is an object"),
