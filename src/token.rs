@@ -57,7 +57,7 @@ pub use check::{Damage, Finding, Report};
 pub use credential::Holder;
 pub use dates::Acted;
 pub use entity::{Entity, Identity, POLICIES_MAX, POLICY_NAME_MAX, TAGS_MAX};
-pub use explain::{Explanation, Who};
+pub use explain::{Explanation, Question, Who};
 pub use grants::{GRANTS_MAX, GrantFilter, KeyGrant, NewGrant};
 pub use key_life::Scheduled;
 pub use kms_keys::KeyMetadata;

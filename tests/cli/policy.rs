@@ -1,6 +1,6 @@
 //! `signet policy`: what policies allow, and why.
 
-use super::place::{Place, texts};
+use super::place::{Place, fails, texts};
 
 const KEY_POLICY: &str = r#"{
   "Version": "2012-10-17",
@@ -120,12 +120,65 @@ fn what_cannot_be_asked_is_said() {
     place.fails(&ask("role/none", "kms:GenerateMac", "jwt"), 1, "none");
     place.fails(&ask("producer", "kms:Fly", "jwt"), 2, "no such action");
     place.fails(&ask("producer", "kms:GenerateMac", "none"), 1, "no key");
-    place.fails(&ask("producer", "kms:CreateKey", "jwt"), 1, "leave --key out");
-    place.fails(&ask("producer", "kms:GenerateMac", "pkcs11:serial=1"), 1, "serial is not taken");
     let stranger = "arn:aws:iam::111122223333:user/producer";
     place.fails(&ask(stranger, "kms:GenerateMac", "jwt"), 1, "nobody of this token's account");
-    let nothing = ["--principal", "producer", "--action", "kms:GenerateMac"];
-    place.fails(&check(&nothing), 1, "done to a key");
+    // What the command line alone shows to be wrong is told by the status.
+    place.fails(&ask("producer", "kms:CreateKey", "jwt"), 2, "leave --key out");
+    place.fails(&ask("producer", "kms:GenerateMac", "pkcs11:serial=1"), 2, "serial is not taken");
+    place.fails(&ask("producer", "kms:CreateAlias", "jwt"), 2, "name it with --alias");
+    place.fails(&ask("producer", "sts:AssumeRole", "jwt"), 2, "`signet role trust` prints");
+    let ask = ["--principal", "producer", "--action", "kms:GenerateMac"];
+    place.fails(&check(&ask), 2, "kms:GenerateMac is done to a key: name it with --key");
+    let alias = [&ask[..], &["--key", "jwt", "--alias", "alias/a"]].concat();
+    place.fails(&check(&alias), 2, "leave --alias out");
+    let no_token = [&["policy", "check"], &ask[..], &["--key", "jwt"]].concat();
+    place.fails(&no_token, 2, "--token, or a URI");
+    let by_user = check(&[&ask[..], &["--key", "jwt"]].concat());
+    let by_user = place.run_with(&by_user, Some("producer:producer-pin"), b"");
+    fails(&by_user, 1, "only the token's owner may do this");
+}
+
+/// The alias's half of the decision, and the key's.
+#[test]
+fn of_an_alias_both_halves_are_asked() {
+    let place = place();
+    let key = place.says(&["key", "describe", "--token", "demo", "--key", "jwt"], "key/");
+    let key = key.split_whitespace().find(|word| word.starts_with("arn:")).unwrap();
+    let allow = |resource: &str| {
+        let policy = format!(
+            r#"{{"Statement":{{"Effect":"Allow","Action":"kms:*","Resource":{resource}}}}}"#
+        );
+        let file = place.file("aliases.json", policy);
+        let put = ["user", "policy", "put", "--token", "demo", "producer", "aliases", &file];
+        place.says(&put, "is set");
+    };
+    let ask = ["--principal", "producer", "--action", "kms:CreateAlias", "--key", "jwt"];
+    let ask = check(&[&ask[..], &["--alias", "alias/new"]].concat());
+    let alias = "arn:aws:kms:us-east-1:000000000000:alias/new";
+    allow(&format!("\"{key}\""));
+    let denied = place.run(&ask);
+    assert_eq!(denied.status.code(), Some(5), "{:?}", texts(&denied));
+    assert!(texts(&denied).0.contains(alias), "{:?}", texts(&denied));
+    allow(&format!("[\"{key}\", \"{alias}\"]"));
+    place.says(&ask, "Allowed");
+}
+
+#[test]
+fn what_is_the_owners_alone_no_policy_gives() {
+    let place = place();
+    let all = r#"{"Statement":{"Effect":"Allow","Action":"signet:*","Resource":"*"}}"#;
+    let all = place.file("all.json", all);
+    place.says(&["user", "policy", "put", "--token", "demo", "producer", "all", &all], "is set");
+    for (who, action, why) in [
+        ("producer", "signet:ManageIdentities", "But only the token's owner may do this."),
+        ("root", "signet:InitializePin", "But only the security officer may do this."),
+    ] {
+        let output = place.run(&check(&["--principal", who, "--action", action]));
+        assert_eq!(output.status.code(), Some(5), "{action}");
+        let (out, _) = texts(&output);
+        assert!(out.starts_with("Denied: ") && out.contains(why), "{out}");
+    }
+    place.says(&check(&["--principal", "producer", "--action", "signet:ImportObject"]), "Allowed");
 }
 
 #[test]
@@ -136,4 +189,6 @@ fn documents_are_validated_without_a_token() {
     place.fails(&["policy", "validate", "--type", "identity", &good], 1, &format!("{good}: "));
     let bad = place.file("bad.json", KEY_POLICY.replace("Allow", "Permit"));
     place.fails(&["policy", "validate", &bad], 1, "Statement 1: Effect");
+    let none = place.file("none.json", "Effect: Allow");
+    place.fails(&["policy", "validate", &none], 1, &format!("{none}: not JSON: "));
 }

@@ -88,3 +88,11 @@ fn output_that_goes_nowhere_is_a_failure() {
         fails(&output, 1, "signet: standard output: No space left");
     }
 }
+
+#[test]
+fn help_says_where_pins_come_from_and_what_the_exit_status_means() {
+    let help = Place::new().says(&["--help"], "Usage: signet <COMMAND>");
+    for said in ["SIGNET_PIN", "--user-pin-file", "Exit status: 0 done", "5 `policy check`"] {
+        assert!(help.contains(said), "{said}: {help}");
+    }
+}

@@ -1,9 +1,7 @@
 //! `signet`: administers tokens and keys, and makes and checks MACs, from the
 //! command line.
 //!
-//! Exit status: 0 done; 1 refused or failed, the reason on standard error; 2 the
-//! command line was wrong; 3 done but for what standard error names; 4 `token check` could
-//! not look; 5 `policy check` answers no.
+//! The exit status says how it ended: the end of `signet --help` lists what each means.
 
 #![forbid(unsafe_code)]
 
@@ -55,7 +53,11 @@ PINs are read from the file that --pin-file or --so-pin-file names, else from th
 (SIGNET_PIN, SIGNET_SO_PIN), else asked for at the terminal. The same holds for the passphrase of a \
 backup (--passphrase-file, SIGNET_BACKUP_PASSPHRASE), for the PIN of the token that a backup is \
 sealed to when it is restored (--recipient-pin-file, SIGNET_RECIPIENT_PIN) and for the PIN that the \
-owner sets a named user (--user-pin-file, SIGNET_USER_PIN)."
+owner sets a named user (--user-pin-file, SIGNET_USER_PIN).
+
+Exit status: 0 done; 1 refused or failed, the reason on standard error; 2 the command line was wrong; \
+3 `migrate`: done but for what standard error names; 4 `token check`, `audit verify`: they could not \
+look; 5 `policy check`: the answer is no."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -101,8 +103,23 @@ enum Command {
     Selftest,
 }
 
+/// The command line is wrong in a way that takes more than its grammar to see.
+#[derive(Debug)]
+struct Misused(String);
+
+impl std::fmt::Display for Misused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Misused {}
+
 /// Why a command failed, for the person at the terminal.
 type Failure = Box<dyn std::error::Error>;
+
+/// The exit status of a wrong command line; the grammar's own complaints have it too.
+const MISUSED: u8 = 2;
 
 /// The exit status of what was done, but not for everything that it was asked for.
 const INCOMPLETE: u8 = 3;
@@ -146,7 +163,9 @@ fn main() -> ExitCode {
                     "signet: `signet policy check` tells the token's owner what decides that"
                 );
             }
-            if failure.is::<migrate::LeftBehind>() {
+            if failure.is::<Misused>() {
+                MISUSED.into()
+            } else if failure.is::<migrate::LeftBehind>() {
                 INCOMPLETE.into()
             } else if checks && !failure.is::<check::Wrong>() {
                 UNCHECKED.into()

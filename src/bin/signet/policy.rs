@@ -1,14 +1,14 @@
 //! `signet policy`: what policies say, before anybody relies on it.
 
-use crate::Failure;
 use crate::context::{Bytes, Context, KeyName, Login, name};
 use crate::identity::{read_text, refused};
 use crate::json;
 use crate::pins::PinFile;
 use crate::uri::{KeyUri, is_uri};
+use crate::{Failure, Misused};
 use signet_pkcs11::clock::Timestamp;
 use signet_pkcs11::policy::{Action, Concern, Document, DocumentKind, Until};
-use signet_pkcs11::token::{Explanation, Name, Who};
+use signet_pkcs11::token::{Explanation, Name, Question, Who};
 use signet_pkcs11::types::Home;
 use std::fmt;
 use std::path::PathBuf;
@@ -54,6 +54,9 @@ pub struct Check {
     /// On which key: its label, unique id, ARN, alias/NAME, or a pkcs11: URI
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
+    /// And on which alias: for kms:CreateAlias, kms:UpdateAlias and kms:DeleteAlias
+    #[arg(long, value_name = "alias/NAME")]
+    alias: Option<String>,
     /// What the request brings along; several values are several of these
     #[arg(long = "context", value_name = "KEY=VALUE", value_parser = pair)]
     context: Vec<(String, String)>,
@@ -105,26 +108,26 @@ pub fn run(command: Command) -> Result<(), Failure> {
 }
 
 fn run_check(check: &Check) -> Result<(), Failure> {
-    let uri = check.key.as_deref().filter(|key| is_uri(key)).map(KeyUri::parse).transpose()?;
-    let uri = uri.unwrap_or_default();
+    let uri = check.key.as_deref().filter(|key| is_uri(key)).map(KeyUri::parse).transpose();
+    let uri = uri.map_err(Misused)?.unwrap_or_default();
     let label = match (&check.token, &uri.token) {
         (Some(given), Some(named)) if given != named => {
-            return Err(format!("--token says \"{given}\", the URI \"{named}\"").into());
+            return misused(format!("--token says \"{given}\", the URI \"{named}\""));
         }
         (Some(label), _) | (None, Some(label)) => label,
-        (None, None) => return Err("--token, or a URI that names the token, is missing".into()),
+        (None, None) => return misused("--token, or a URI that names the token, is missing"),
     };
+    let alias = check.subject()?;
     let context = Context::open()?;
     let login = context.log_in(label, false, &check.pin)?;
     let (token, owner) = login.token()?;
+    // Before a key is looked for that somebody else may not see.
+    if login.is_named()? {
+        return Err("not allowed: only the token's owner may do this".into());
+    }
     let who = who(&check.principal, token.home())?;
-    let object = match (&check.key, check.action.concern()) {
-        (Some(_), Concern::Account) => {
-            return Err(format!("{} is done to no key: leave --key out", check.action).into());
-        }
-        (Some(key), _) => Some(token.key(owner, &key_id(&login, key, uri, token.home())?)?),
-        (None, _) => None,
-    };
+    let key = check.key.as_ref().map(|key| key_id(&login, key, uri, token.home())).transpose()?;
+    let object = key.map(|key| token.key(owner, &key)).transpose()?;
     let mut given: Vec<(&str, Vec<&str>)> = Vec::new();
     for (key, value) in &check.context {
         match given.iter_mut().find(|(known, _)| known == key) {
@@ -134,13 +137,45 @@ fn run_check(check: &Check) -> Result<(), Failure> {
     }
     let circumstances: Vec<_> = given.iter().map(|(key, values)| (*key, &**values)).collect();
     let object = object.as_ref().map(|live| live.object());
-    let explanation = token.explain(owner, &who, check.action, object, &circumstances)?;
+    let (who, circumstances) = (&who, &*circumstances);
+    let asked = Question { who, action: check.action, object, alias, circumstances };
+    let explanation = token.explain(owner, asked)?;
     if check.json {
         say!("{}", as_json(check.action, &explanation));
     } else {
         print(check.action, &explanation)?;
     }
     if explanation.is_allowed() { Ok(()) } else { Err(Box::new(Denied)) }
+}
+
+fn misused<T>(why: impl Into<String>) -> Result<T, Failure> {
+    Err(Misused(why.into()).into())
+}
+
+impl Check {
+    /// Whether key and alias go with the action; the alias.
+    fn subject(&self) -> Result<Option<&str>, Failure> {
+        let Self { action, key, alias, .. } = self;
+        let by_alias = key.as_deref().filter(|key| key.starts_with("alias/"));
+        match (action.concern(), key, alias.as_deref()) {
+            (Concern::Role, ..) => misused(
+                "whether a user may take a role is asked at a login; `signet role trust` prints \
+                 whom it lets",
+            ),
+            (Concern::Account, Some(_), _) => {
+                misused(format!("{action} is done to no key: leave --key out"))
+            }
+            (Concern::Key | Concern::Alias, None, _) => {
+                misused(format!("{action} is done to a key: name it with --key"))
+            }
+            (Concern::Alias, Some(_), None) if by_alias.is_none() => {
+                misused(format!("{action} is done to an alias too: name it with --alias"))
+            }
+            (Concern::Alias, Some(_), alias) => Ok(alias.or(by_alias)),
+            (_, _, Some(_)) => misused(format!("{action} is done to no alias: leave --alias out")),
+            (_, _, None) => Ok(None),
+        }
+    }
 }
 
 /// Whom a text names.
@@ -188,22 +223,25 @@ fn until(explanation: &Explanation) -> Option<String> {
 }
 
 fn print(action: Action, explanation: &Explanation) -> Result<(), Failure> {
-    let Explanation { decision, caller, resource, disabled, state } = explanation;
+    let Explanation { decision, caller, resource, reserved, disabled, state } = explanation;
     let answer = if explanation.is_allowed() { "Allowed" } else { "Denied" };
     say!("{answer}: {caller} {action} on {resource}");
     say!("  {}.", decision.because);
     if let Some(until) = until(explanation) {
         say!("  That holds until {until}.");
     }
+    let but = if decision.allowed { "But " } else { "Besides, " };
+    if let Some(why) = reserved {
+        say!("  {but}{why}.");
+    }
     for obstacle in [disabled, state].into_iter().flatten() {
-        let but = if decision.allowed { "But " } else { "Besides, " };
         say!("  {but}{obstacle}.");
     }
     Ok(())
 }
 
 fn as_json(action: Action, explanation: &Explanation) -> String {
-    let Explanation { decision, caller, resource, disabled, state } = explanation;
+    let Explanation { decision, caller, resource, reserved, disabled, state } = explanation;
     let text = |text: &dyn fmt::Display| json::string(&text.to_string());
     let mut members = vec![
         ("allowed", explanation.is_allowed().to_string()),
@@ -214,6 +252,7 @@ fn as_json(action: Action, explanation: &Explanation) -> String {
         ("because", text(&decision.because)),
     ];
     members.extend(until(explanation).map(|until| ("holdsUntil", json::string(&until))));
+    members.extend(reserved.map(|why| ("reserved", json::string(why))));
     members.extend(disabled.as_ref().map(|why| ("disabled", text(why))));
     members.extend(state.as_ref().map(|why| ("keyState", text(why))));
     json::object(members)
