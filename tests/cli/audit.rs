@@ -70,6 +70,8 @@ fn what_was_done_is_shown_and_chosen_from() {
     assert!(arn.ends_with(&format!(":key/{id}")), "{arn}");
     place.says(&["audit", "show", "demo", "--key", arn], "CreateKey");
     assert!(!place.says(&["audit", "export", "demo"], "Records").contains("jwt"), "it is private");
+    let none = texts(&place.run(&["audit", "show", "demo", "--key", "jwt"])).1;
+    assert!(none.starts_with("signet: no record is of this kind; the trail does not"), "{none}");
     place.fails(&["audit", "show", "demo", "--since", "tomorrow"], 2, "none of 2026-11-24");
     place.fails(&["audit", "show", "other"], 1, "no token is labelled");
 }
@@ -139,7 +141,10 @@ fn what_was_done_to_the_trail_is_found_with_no_pin() {
     let (out, err) = texts(&place.run(&["audit", "verify", "demo", "--checkpoint", &other]));
     assert!(out.contains("other: not to be believed: its signature is wrong"), "{out}{err}");
     place.fails(&["audit", "verify", "demo", "--key", "nonsense"], 2, "not a verifier key");
-    place.fails(&["audit", "verify", "--directory", copy, "--checkpoint", &kept], 4, "--key");
+    place.fails(&["audit", "verify", "--directory", copy, "--checkpoint", &kept], 2, "--key");
+    let elsewhere = place.path().join("tokens");
+    let elsewhere = ["audit", "verify", "--directory", elsewhere.to_str().unwrap()];
+    place.fails(&elsewhere, 4, "there is no trail");
     place.fails(&["audit", "verify", "--directory", &key], 4, "not a directory");
 }
 

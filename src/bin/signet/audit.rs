@@ -1,8 +1,8 @@
 //! `signet audit`: the audit trail of a token.
 
-use crate::Failure;
 use crate::check::{Who, Wrong};
 use crate::context::Context;
+use crate::{Failure, Misused};
 use signet_pkcs11::audit::{Archive, Held, Millis, Read, Report, Verifier};
 use signet_pkcs11::error::Error;
 use signet_pkcs11::log::Escaped;
@@ -147,12 +147,19 @@ struct Printer<'f> {
     out: BufWriter<std::io::StdoutLock<'static>>,
     filter: &'f Filter,
     json: bool,
+    printed: u64,
     unreadable: u64,
 }
 
 impl<'f> Printer<'f> {
     fn new(filter: &'f Filter, json: bool) -> Self {
-        Self { out: BufWriter::new(std::io::stdout().lock()), filter, json, unreadable: 0 }
+        Self {
+            out: BufWriter::new(std::io::stdout().lock()),
+            filter,
+            json,
+            printed: 0,
+            unreadable: 0,
+        }
     }
 
     fn take(&mut self, read: Read<'_>) -> Result<(), Error> {
@@ -165,6 +172,7 @@ impl<'f> Printer<'f> {
         }
         // What is not needed to choose or to show is not taken apart.
         if self.json && self.filter.looks_at_time_only() {
+            self.printed += 1;
             return writeln!(self.out, "{line}").map_err(|error| lost(&error));
         }
         let Ok(record) = serde_json::from_str(line) else {
@@ -174,6 +182,7 @@ impl<'f> Printer<'f> {
         if !self.filter.takes(&record) {
             return Ok(());
         }
+        self.printed += 1;
         let written = match self.json {
             true => writeln!(self.out, "{line}"),
             false => table::row(&mut self.out, &record),
@@ -190,6 +199,9 @@ impl<'f> Printer<'f> {
         if self.unreadable > 0 {
             let lines = self.unreadable;
             eprintln!("signet: {lines} lines are no records; `signet audit verify` says more");
+        }
+        if self.printed == 0 && !self.json {
+            eprintln!("signet: no record is of this kind{}", self.filter.advice());
         }
         Ok(())
     }
@@ -246,10 +258,15 @@ fn verify(trail: &Where, key: Option<Verifier>, held: &[PathBuf]) -> Result<(), 
     let is_claimed = key.is_none();
     let key = key.or(claimed);
     if key.is_none() && !held.is_empty() {
-        return Err("a checkpoint is of no use without the key that verifies it: --key".into());
+        let why = "a checkpoint is of no use without the key that verifies it: --key";
+        return Err(Misused(why.into()).into());
     }
     let held = held.iter().map(|path| Held::read(path)).collect::<Result<Vec<_>, _>>()?;
     let report = archive.verify(key.as_ref(), &held)?;
+    // A directory that was misspelt must not pass for a trail that nobody has touched.
+    if report.segments == 0 && report.findings.is_empty() {
+        return Err("there is no trail".into());
+    }
     print(&report, key.as_ref().filter(|_| is_claimed))?;
     match report.findings.len() {
         0 => {

@@ -42,6 +42,14 @@ impl Filter {
         self.key.is_none() && self.user.is_none() && !self.errors
     }
 
+    /// What to say to whoever has found nothing.
+    pub const fn advice(&self) -> &'static str {
+        if self.key.is_none() {
+            return "";
+        }
+        "; the trail does not know private keys by label: `signet key list` shows unique ids"
+    }
+
     /// Whether the rest is right.
     pub fn takes(&self, record: &Value) -> bool {
         (!self.errors || is_failure(record))
