@@ -84,6 +84,14 @@ fn a_role_is_shown_changed_and_removed() {
     ] {
         assert!(show.contains(line), "{line}: {show}");
     }
+    let shown = place.says(&role("show", &["producer", "--json"]), "{");
+    let json: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(
+        (&json["RoleName"], &json["MaxSessionDuration"]),
+        (&"Producer".into(), &7200.into())
+    );
+    assert!(json["AssumeRolePolicyDocument"].as_str().unwrap().contains("000000000000"), "{json}");
+    assert_eq!(place.says(&role("list", &["--json"]), ""), shown);
     place.says(&role("disable", &["producer"]), "The role producer is disabled now.");
     fails(&taken(), 1, "role Producer is disabled");
     place.says(&role("enable", &["producer"]), "enabled");

@@ -116,6 +116,7 @@ fn a_user_lists_aliases_and_grants_as_far_as_policies_go() {
 fn users_are_listed_shown_and_told_apart() {
     let place = Place::with_token();
     place.says(&user("list", &[]), "No named users. `signet user add --token \"demo\" NAME`");
+    assert_eq!(place.says(&user("list", &["--json"]), ""), "");
     let place = with_bob();
     let pin = place.file("pin", "1234");
     let add = |name| place.run(&user("add", &[name, "--user-pin-file", &pin]));
@@ -141,6 +142,15 @@ fn users_are_listed_shown_and_told_apart() {
         assert!(show.contains(line), "{line}: {show}");
     }
     assert!(!show.contains("floor"), "{show}");
+    let shown = place.says(&user("show", &["bob", "--json"]), "{");
+    let json: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((&json["UserName"], &json["Disabled"]), (&"Bob".into(), &false.into()));
+    assert_eq!(json["Arn"], "arn:aws:iam::000000000000:user/Bob");
+    assert_eq!(json["Tags"], serde_json::json!([{"Key": "team", "Value": "tokens"}]));
+    assert_eq!(json["PolicyNames"], serde_json::json!(["use"]));
+    assert_eq!(json["PinAttemptsLeft"], 10);
+    let listed = place.says(&user("list", &["--json"]), &shown);
+    assert_eq!(listed.lines().count(), 2, "{listed}");
     place.fails(&user("show", &["eve"]), 1, "there is no user eve");
 }
 
@@ -162,6 +172,9 @@ fn policies_are_put_printed_and_deleted() {
     assert_eq!(texts(&got).0, POLICY);
     let deleted = run(&policy("delete", &["bob", "piped"]));
     assert_eq!(texts(&deleted).0, "Policy piped of user bob is removed.\n");
+    place.says(&user("policy delete", &["bob", "use"]), "removed");
+    place.says(&user("policy list", &["bob"]), "No policies of user bob.\n");
+    place.says(&user("policy put", &["bob", "use", &file]), "is set");
     fails(&run(&policy("get", &["bob", "piped"])), 1, "there is no policy piped of user bob");
     fails(&run(&policy("delete", &["bob", "piped"])), 1, "there is no policy piped of user bob");
 
@@ -223,6 +236,7 @@ fn a_user_is_disabled_enabled_and_removed() {
 #[test]
 fn access_keys_are_made_listed_switched_and_removed() {
     let place = with_bob();
+    place.says(&user("access-key list", &["bob"]), "No access keys.\n");
     let created = place.run(&user("access-key create", &["bob"]));
     let (out, err) = texts(&created);
     assert_eq!(err, "Keep the secret: it is not shown again.\n");

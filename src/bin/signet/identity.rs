@@ -3,11 +3,13 @@
 
 use crate::Failure;
 use crate::context::{Context, Login, name};
+use crate::json;
 use crate::pins::PinFile;
 use signet_pkcs11::clock::Timestamp;
 use signet_pkcs11::error::Error;
 use signet_pkcs11::log::Escaped;
 use signet_pkcs11::token::{Entity, Identity, Name};
+use signet_pkcs11::types::Home;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -74,6 +76,13 @@ pub enum PolicyCommand {
     },
 }
 
+/// What an entity is.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    User,
+    Role,
+}
+
 /// Tags to be set and removed.
 #[derive(clap::Args)]
 #[group(required = true, multiple = true)]
@@ -127,7 +136,11 @@ pub fn policy(
         }
         PolicyCommand::List { of } => {
             let login = of.place.log_in(&context, false)?;
-            for name in look_up(&login, &of.name)?.policies.keys() {
+            let policies = look_up(&login, &of.name)?.policies;
+            if policies.is_empty() {
+                say!("No policies of {}.", identity(of.name));
+            }
+            for name in policies.keys() {
                 say!("{name}");
             }
         }
@@ -179,6 +192,27 @@ pub fn show(entity: &Entity, arn: &str) -> Result<(), Failure> {
         say!("policy:      {policy}");
     }
     Ok(())
+}
+
+/// The same as JSON, in the words of the IAM API.
+pub fn members(entity: &Entity, kind: Kind, home: Home) -> Vec<(&'static str, String)> {
+    let (name, id, path) = match kind {
+        Kind::User => ("UserName", "UserId", "user"),
+        Kind::Role => ("RoleName", "RoleId", "role"),
+    };
+    let tags = entity.tags.iter().map(|(key, value)| {
+        json::object([("Key", json::string(key)), ("Value", json::string(value))])
+    });
+    let policies = entity.policies.keys().map(|policy| json::string(policy));
+    vec![
+        (name, json::string(entity.name.as_str())),
+        (id, json::string(&entity.unique_id)),
+        ("Arn", json::string(&home.iam_arn(&format!("{path}/{}", entity.name)))),
+        ("CreateDate", json::string(&Timestamp(entity.created()).to_string())),
+        ("Disabled", entity.is_disabled.to_string()),
+        ("Tags", json::list(tags)),
+        ("PolicyNames", json::list(policies)),
+    ]
 }
 
 /// Why the document of a file was refused; what has nothing to do with it, as it is.

@@ -2,9 +2,11 @@
 
 use crate::Failure;
 use crate::context::{Context, Login};
-use crate::identity::{self, Named, Owned, PolicyCommand, Tags, read_text, refused, state};
+use crate::identity::{self, Kind, Named, Owned, PolicyCommand, Tags, read_text, refused, state};
+use crate::json;
 use signet_pkcs11::clock::Timestamp;
-use signet_pkcs11::token::{Entity, Identity, Name, SESSION_SECONDS};
+use signet_pkcs11::token::{Entity, Identity, Name, Role, SESSION_SECONDS};
+use signet_pkcs11::types::Home;
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Subcommand)]
@@ -22,11 +24,17 @@ pub enum Command {
     List {
         #[command(flatten)]
         place: Owned,
+        /// Print JSON, in the words of the IAM API: an object for each
+        #[arg(long)]
+        json: bool,
     },
     /// Show a role
     Show {
         #[command(flatten)]
         of: Named,
+        /// Print JSON, in the words of the IAM API
+        #[arg(long)]
+        json: bool,
     },
     /// Print who may take a role, or set it anew
     Trust {
@@ -75,8 +83,8 @@ pub enum Command {
 pub fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Add { of, trust } => add(&of, &trust),
-        Command::List { place } => list(&place),
-        Command::Show { of } => show(&of),
+        Command::List { place, json } => list(&place, json),
+        Command::Show { of, json } => show(&of, json),
         Command::Trust { of, file } => trust(&of, file.as_ref()),
         Command::Session { of, seconds } => set_session(&of, seconds),
         Command::Policy(command) => identity::policy(command, Identity::Role, entity),
@@ -107,11 +115,17 @@ fn add(of: &Named, trust: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn list(place: &Owned) -> Result<(), Failure> {
+fn list(place: &Owned, json: bool) -> Result<(), Failure> {
     let context = Context::open()?;
     let login = place.log_in(&context, false)?;
     let (token, owner) = login.token()?;
     let roles = token.roles(owner)?;
+    if json {
+        for role in roles {
+            say!("{}", as_json(&role, token.home()));
+        }
+        return Ok(());
+    }
     if roles.is_empty() {
         say!(
             "No roles. `signet role add --token \"{}\" NAME --trust FILE` makes one.",
@@ -128,15 +142,28 @@ fn list(place: &Owned) -> Result<(), Failure> {
     Ok(())
 }
 
-fn show(of: &Named) -> Result<(), Failure> {
+fn show(of: &Named, json: bool) -> Result<(), Failure> {
     let context = Context::open()?;
     let login = of.place.log_in(&context, false)?;
     let (token, owner) = login.token()?;
     let role = token.role(owner, &of.name)?;
+    if json {
+        say!("{}", as_json(&role, token.home()));
+        return Ok(());
+    }
     let arn = token.home().iam_arn(&format!("role/{}", role.entity.name));
     identity::show(&role.entity, &arn)?;
     say!("session:     {} seconds at most", role.session_seconds);
     Ok(())
+}
+
+fn as_json(role: &Role, home: Home) -> String {
+    let mut members = identity::members(&role.entity, Kind::Role, home);
+    members.extend([
+        ("MaxSessionDuration", role.session_seconds.to_string()),
+        ("AssumeRolePolicyDocument", json::string(&role.trust)),
+    ]);
+    json::object(members)
 }
 
 fn trust(of: &Named, file: Option<&PathBuf>) -> Result<(), Failure> {

@@ -2,12 +2,14 @@
 
 use crate::Failure;
 use crate::context::{Context, Login, name};
-use crate::identity::{self, Named, Owned, PolicyCommand, Tags, state};
+use crate::identity::{self, Kind, Named, Owned, PolicyCommand, Tags, state};
+use crate::json;
 use crate::pins;
 use signet_pkcs11::clock::Timestamp;
 use signet_pkcs11::error::Error;
+use signet_pkcs11::policy::Principal;
 use signet_pkcs11::secret::Pin;
-use signet_pkcs11::token::{AccessKey, Entity, Identity, Name, PinState};
+use signet_pkcs11::token::{AccessKey, Entity, Identity, Name, PinState, Token};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -26,11 +28,17 @@ pub enum Command {
     List {
         #[command(flatten)]
         place: Owned,
+        /// Print JSON, in the words of the IAM API: an object for each
+        #[arg(long)]
+        json: bool,
     },
     /// Show a user
     Show {
         #[command(flatten)]
         of: Named,
+        /// Print JSON, in the words of the IAM API
+        #[arg(long)]
+        json: bool,
     },
     /// What a user may do: IAM policies of the user's own
     #[command(subcommand)]
@@ -137,8 +145,8 @@ pub struct Key {
 pub fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Add { of, pin } => add(&of, &pin),
-        Command::List { place } => list(&place),
-        Command::Show { of } => show(&of),
+        Command::List { place, json } => list(&place, json),
+        Command::Show { of, json } => show(&of, json),
         Command::Policy(command) => identity::policy(command, Identity::User, entity),
         Command::Pin { of, pin } => set_pin(&of, &pin),
         Command::AccessKey(command) => access_key(command),
@@ -168,11 +176,17 @@ fn add(of: &Named, pin: &UserPin) -> Result<(), Failure> {
     Ok(())
 }
 
-fn list(place: &Owned) -> Result<(), Failure> {
+fn list(place: &Owned, json: bool) -> Result<(), Failure> {
     let context = Context::open()?;
     let login = place.log_in(&context, false)?;
     let (token, owner) = login.token()?;
     let users = token.users(owner)?;
+    if json {
+        for user in users {
+            say!("{}", as_json(&token, owner, &user.entity)?);
+        }
+        return Ok(());
+    }
     if users.is_empty() {
         say!("No named users. `signet user add --token \"{}\" NAME` makes one.", place.token);
         return Ok(());
@@ -196,17 +210,39 @@ fn pin_state(pin: PinState) -> String {
     }
 }
 
-fn show(of: &Named) -> Result<(), Failure> {
+fn show(of: &Named, json: bool) -> Result<(), Failure> {
     let context = Context::open()?;
     let login = of.place.log_in(&context, false)?;
     let (token, owner) = login.token()?;
     let user = token.user(owner, &of.name)?.entity;
+    if json {
+        say!("{}", as_json(&token, owner, &user)?);
+        return Ok(());
+    }
     identity::show(&user, &token.home().iam_arn(&format!("user/{}", user.name)))?;
     say!("PIN:         {}", pin_state(token.user_pin(owner, &of.name)?));
     for key in token.access_keys(owner, Some(&of.name))? {
         say!("access key:  {}", line(&key));
     }
     Ok(())
+}
+
+fn as_json(token: &Token, owner: Principal, user: &Entity) -> Result<String, Failure> {
+    let pin = token.user_pin(owner, &user.name)?;
+    let keys = token.access_keys(owner, Some(&user.name))?;
+    let keys = keys.iter().map(|key| {
+        json::object([
+            ("AccessKeyId", json::string(&key.id)),
+            ("Status", json::string(if key.is_active { "Active" } else { "Inactive" })),
+            ("CreateDate", json::string(&Timestamp(key.created()).to_string())),
+        ])
+    });
+    let mut members = identity::members(user, Kind::User, token.home());
+    members.extend([
+        ("PinAttemptsLeft", pin.attempts_left().to_string()),
+        ("AccessKeys", json::list(keys)),
+    ]);
+    Ok(json::object(members))
 }
 
 fn set_pin(of: &Named, pin: &UserPin) -> Result<(), Failure> {
@@ -245,7 +281,11 @@ fn access_key(command: AccessKeyCommand) -> Result<(), Failure> {
         AccessKeyCommand::List { whose } => {
             let login = whose.place.log_in(&context, false)?;
             let (token, owner) = login.token()?;
-            for key in token.access_keys(owner, whose.name.as_ref())? {
+            let keys = token.access_keys(owner, whose.name.as_ref())?;
+            if keys.is_empty() {
+                say!("No access keys.");
+            }
+            for key in keys {
                 say!("{}", line(&key));
             }
             Ok(())
