@@ -3,9 +3,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "common/paths.rs"]
+mod paths;
+
 use signet_pkcs11::mechanism::{CATALOGUE, Kind};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -80,8 +84,13 @@ fn every_test_that_is_named_exists() {
 
 #[test]
 fn every_file_that_is_linked_exists() {
-    for (document, folder) in [("README.md", ""), ("softhsm-config/README.md", "softhsm-config")] {
-        let text = fs::read_to_string(root().join(document)).unwrap();
+    let pages = fs::read_dir(root().join("docs")).unwrap().map(|page| page.unwrap().file_name());
+    let pages = pages.map(|page| (format!("docs/{}", page.to_str().unwrap()), "docs"));
+    let others = [("README.md", ""), ("SECURITY.md", ""), ("CHANGELOG.md", "")];
+    let others = others.into_iter().chain([("softhsm-config/README.md", "softhsm-config")]);
+    let others = others.map(|(document, folder)| (document.to_owned(), folder));
+    for (document, folder) in pages.chain(others) {
+        let text = fs::read_to_string(root().join(&document)).unwrap();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let local = !link.contains("://") && !link.starts_with('#');
             assert!(
@@ -90,4 +99,46 @@ fn every_file_that_is_linked_exists() {
             );
         }
     }
+}
+
+/// The commands of a section, as they stand there. A line that says that it is refused
+/// must be: any other, and nothing else, must succeed.
+fn commands(readme: &str, section: &str) -> String {
+    let text = readme.split(&format!("# {section}\n")).nth(1).unwrap();
+    let block = text.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let line = |line: &str| match line.split_once("# refused") {
+        Some((command, _)) => format!("if {command}; then echo \"done: {command}\"; exit 9; fi\n"),
+        None => format!("{line}\n"),
+    };
+    block.lines().map(line).collect()
+}
+
+#[test]
+fn the_commands_of_who_may_do_what_work() {
+    let place = tempfile::tempdir().unwrap();
+    let signet = Path::new(env!("CARGO_BIN_EXE_signet"));
+    let release = place.path().join("target/release");
+    fs::create_dir_all(&release).unwrap();
+    std::os::unix::fs::symlink(paths::signet_module(), release.join("libsignet_pkcs11.so"))
+        .unwrap();
+    let commands = commands(&readme(), "Who may do what");
+    let script = format!("set -eu\nsignet token init --label demo\n{commands}");
+    let output = Command::new("setsid")
+        .args(["--wait", "bash", "-c", &script])
+        .current_dir(place.path())
+        .env_clear()
+        .env("PATH", format!("{}:/usr/bin:/bin", signet.parent().unwrap().display()))
+        .env("SIGNET_TOKENDIR", place.path().join("tokens"))
+        .envs([("SIGNET_SO_PIN", "12345678"), ("SIGNET_PIN", "1234")])
+        .envs([("SIGNET_USER_PIN", "secret"), ("header", "e30"), ("claims", "e30")])
+        .envs([("PRODUCER", "producer:secret"), ("CONSUMER", "consumer:secret")])
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{out}{err}");
+    for said in ["Signature is valid", "Allowed: ", "Denied: ", "  0 ok, 1 failed"] {
+        assert!(out.contains(said), "{said}: {out}{err}");
+    }
+    assert!(err.contains("C_SignInit failed: rv = CKR_KEY_FUNCTION_NOT_PERMITTED"), "{err}");
 }
