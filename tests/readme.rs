@@ -101,44 +101,64 @@ fn every_file_that_is_linked_exists() {
     }
 }
 
-/// The commands of a section, as they stand there. A line that says that it is refused
-/// must be: any other, and nothing else, must succeed.
-fn commands(readme: &str, section: &str) -> String {
-    let text = readme.split(&format!("# {section}\n")).nth(1).unwrap();
-    let block = text.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
-    let line = |line: &str| match line.split_once("# refused") {
-        Some((command, _)) => format!("if {command}; then echo \"done: {command}\"; exit 9; fi\n"),
-        None => format!("{line}\n"),
-    };
-    block.lines().map(line).collect()
+/// The first block of this language below a heading.
+fn block<'t>(text: &'t str, heading: &str, language: &str) -> &'t str {
+    let below = text.split(&format!("# {heading}\n")).nth(1).unwrap();
+    below.split(&format!("```{language}\n")).nth(1).unwrap().split("```").next().unwrap()
 }
 
-#[test]
-fn the_commands_of_who_may_do_what_work() {
+/// Passes commands as they stand in a document: one that is said to be refused must be,
+/// every other must succeed. There is a token `demo`, all of whose PINs are `secret`. What
+/// they print, and their messages.
+fn pass(commands: &str, files: &[(&str, &str)]) -> (String, String) {
     let place = tempfile::tempdir().unwrap();
-    let signet = Path::new(env!("CARGO_BIN_EXE_signet"));
     let release = place.path().join("target/release");
     fs::create_dir_all(&release).unwrap();
-    std::os::unix::fs::symlink(paths::signet_module(), release.join("libsignet_pkcs11.so"))
-        .unwrap();
-    let commands = commands(&readme(), "Who may do what");
-    let script = format!("set -eu\nsignet token init --label demo\n{commands}");
+    let module = release.join("libsignet_pkcs11.so");
+    std::os::unix::fs::symlink(paths::signet_module(), module).unwrap();
+    for (name, content) in files {
+        fs::write(place.path().join(name), content).unwrap();
+    }
+    let line = |line: &str| match line.split_once("# refused") {
+        Some((command, _)) => format!("if {command}; then echo not refused >&2; exit 9; fi\n"),
+        None => format!("{line}\n"),
+    };
+    let lines: String = commands.lines().map(line).collect();
+    let script = format!("set -eu; signet token init --label demo\n{lines}");
+    let signet = Path::new(env!("CARGO_BIN_EXE_signet"));
     let output = Command::new("setsid")
         .args(["--wait", "bash", "-c", &script])
         .current_dir(place.path())
         .env_clear()
         .env("PATH", format!("{}:/usr/bin:/bin", signet.parent().unwrap().display()))
         .env("SIGNET_TOKENDIR", place.path().join("tokens"))
-        .envs([("SIGNET_SO_PIN", "12345678"), ("SIGNET_PIN", "1234")])
-        .envs([("SIGNET_USER_PIN", "secret"), ("header", "e30"), ("claims", "e30")])
+        .envs(["SIGNET_SO_PIN", "SIGNET_PIN", "SIGNET_USER_PIN"].map(|pin| (pin, "secret")))
         .envs([("PRODUCER", "producer:secret"), ("CONSUMER", "consumer:secret")])
+        .envs([("header", "e30"), ("claims", "e30")])
         .output()
         .unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{out}{err}");
+    (out, err)
+}
+
+#[test]
+fn the_commands_of_who_may_do_what_work() {
+    let (out, err) = pass(block(&readme(), "Who may do what", "sh"), &[]);
     for said in ["Signature is valid", "Allowed: ", "Denied: ", "  0 ok, 1 failed"] {
         assert!(out.contains(said), "{said}: {out}{err}");
     }
     assert!(err.contains("C_SignInit failed: rv = CKR_KEY_FUNCTION_NOT_PERMITTED"), "{err}");
+}
+
+#[test]
+fn the_commands_of_the_page_about_users_work() {
+    let page = fs::read_to_string(root().join("docs/users.md")).unwrap();
+    let (heading, key) = ("Named users and roles", "signet key generate --token demo --key jwt\n");
+    let commands = format!("{key}{}", block(&page, heading, "sh"));
+    let trust = block(&page, heading, "json");
+    let (out, _) = pass(&commands, &[("trust.json", trust), ("message", "hello")]);
+    let macs: Vec<_> = out.lines().filter(|line| line.len() == 64).collect();
+    assert!(macs.len() == 2 && macs[0] == macs[1], "{out}");
 }
