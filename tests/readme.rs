@@ -7,6 +7,7 @@
 mod paths;
 
 use signet_pkcs11::mechanism::{CATALOGUE, Kind};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -82,8 +83,19 @@ fn every_test_that_is_named_exists() {
     }
 }
 
+/// The anchors of a page's headings, as GitHub makes them.
+fn anchors(page: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(page).unwrap();
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let anchor = |heading: &str| {
+        let words = heading.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+        words.chars().filter(|letter| letter.is_alphanumeric() || "-_".contains(*letter)).collect()
+    };
+    headings.map(anchor).collect()
+}
+
 #[test]
-fn every_file_that_is_linked_exists() {
+fn everything_that_is_linked_exists() {
     let pages = fs::read_dir(root().join("docs")).unwrap().map(|page| page.unwrap().file_name());
     let pages = pages.map(|page| (format!("docs/{}", page.to_str().unwrap()), "docs"));
     let others = [("README.md", ""), ("SECURITY.md", ""), ("CHANGELOG.md", "")];
@@ -92,11 +104,16 @@ fn every_file_that_is_linked_exists() {
     for (document, folder) in pages.chain(others) {
         let text = fs::read_to_string(root().join(&document)).unwrap();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let local = !link.contains("://") && !link.starts_with('#');
-            assert!(
-                !local || root().join(folder).join(link).exists(),
-                "{document} links to {link}, which does not exist"
-            );
+            if link.contains("://") {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let file = match file {
+                "" => root().join(&document),
+                _ => root().join(folder).join(file),
+            };
+            let exists = file.exists() && (heading.is_empty() || anchors(&file).contains(heading));
+            assert!(exists, "{document} links to {link}, which does not exist");
         }
     }
 }
@@ -161,4 +178,20 @@ fn the_commands_of_the_page_about_users_work() {
     let (out, _) = pass(&commands, &[("trust.json", trust), ("message", "hello")]);
     let macs: Vec<_> = out.lines().filter(|line| line.len() == 64).collect();
     assert!(macs.len() == 2 && macs[0] == macs[1], "{out}");
+}
+
+#[test]
+fn the_commands_of_the_page_about_policies_work() {
+    let page = fs::read_to_string(root().join("docs/policies.md")).unwrap();
+    let commands = format!(
+        "signet key generate --token demo --key jwt\nsignet user add --token demo bob\n\
+         signet role add --token demo JwtProducer --trust trust.json\n{}",
+        block(&page, "Policies and grants", "sh")
+    );
+    let trust = r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"}}"#;
+    let macs = r#"{"Statement":{"Effect":"Allow","Action":"kms:GenerateMac","Resource":"*"}}"#;
+    let key = block(&page, "One makes tokens, the other verifies them", "json");
+    let (out, _) =
+        pass(&commands, &[("trust.json", trust), ("macs.json", macs), ("jwt.json", key)]);
+    assert!(out.contains("statement 2 \"Make tokens\" of the key policy allows it"), "{out}");
 }
