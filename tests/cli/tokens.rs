@@ -16,6 +16,8 @@ fn a_token_is_made_listed_and_shown() {
     let list = place.says(&["token", "list"], "demo");
     assert_eq!(list.lines().count(), 3, "{list}");
     place.says(&["token", "show", "demo"], "user PIN:              set\n");
+    let account = "account, region:       000000000000, us-east-1\n";
+    place.says(&["token", "show", "demo"], account);
 }
 
 #[test]

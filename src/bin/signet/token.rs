@@ -204,6 +204,7 @@ fn show(slot: SlotId, info: &Info) -> Result<(), Failure> {
     say!("slot:                  {slot}");
     say!("serial:                {}", info.serial);
     say!("writable:              {}", if info.writable { "yes" } else { "no" });
+    say!("account, region:       {}, {}", info.home.account, info.home.region);
     say!("root key made:         {}", Timestamp(info.root_key_made));
     for (name, pin) in [("user", info.user), ("security officer", info.security_officer)] {
         say!("{:<22} {}", format!("{name} PIN:"), pin_state(pin));
