@@ -34,12 +34,16 @@ fn a_disabled_key_makes_no_mac_until_it_is_enabled() {
     let message = place.file("message", "hello");
     let sign = ["mac", "sign", "--token", "demo", "--key", "a", &message];
     let mac = place.says(&sign, "");
+    let list = ["key", "list", "--token", "demo"];
+    assert!(place.says(&list, "").ends_with("label \"a\"\n"));
     place.says(&key(&["disable"]), "is disabled");
+    assert!(place.says(&list, "").ends_with("label \"a\"  disabled\n"));
     place.fails(&sign, 1, &format!("the key {id} is disabled; `signet key enable`"));
     assert_eq!(described(&place)["KeyState"], "Disabled");
     place.says(&key(&["enable"]), "is enabled");
     assert_eq!(place.says(&sign, ""), mac);
     place.says(&key(&["schedule-deletion"]), "will be destroyed");
+    place.says(&list, "label \"a\"  waits to be deleted\n");
     place.fails(&sign, 1, &format!("the key {id} is pending deletion; `signet key describe`"));
 }
 

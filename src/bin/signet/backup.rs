@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use crate::context::{Bytes, Context, Login, hex, to_hex};
-use crate::key::{Line, type_name};
+use crate::key::{Line, state, type_name};
 use crate::pins::{self, PinFile};
 use crate::token;
 use signet_pkcs11::backup::{
@@ -11,7 +11,7 @@ use signet_pkcs11::backup::{
 use signet_pkcs11::entropy::{self, OsEntropy};
 use signet_pkcs11::error::Error;
 use signet_pkcs11::log::Escaped;
-use signet_pkcs11::object::{KeyState, Object};
+use signet_pkcs11::object::Object;
 use signet_pkcs11::token::Restored;
 use signet_pkcs11::types::{AttributeType, ObjectClass, SlotId};
 use std::fs::File;
@@ -378,15 +378,7 @@ fn verify(mut backup: Backup<'_>) -> Result<(), Failure> {
 fn describe(item: &Item) -> String {
     let Item { object, bound } = item;
     let visible = if object.is_private() { "private" } else { "public" };
-    let state = match object.lifecycle().state {
-        KeyState::Enabled => "",
-        KeyState::Disabled => "  disabled",
-        KeyState::PendingImport => "  waits for its value",
-        KeyState::PendingDeletion | KeyState::PendingReplicaDeletion => "  waits to be deleted",
-        KeyState::Unavailable => "  unavailable",
-        KeyState::Creating => "  is being made",
-        KeyState::Updating => "",
-    };
+    let state = state(object.lifecycle().state);
     let open = if *bound { "" } else { "  open to change by all" };
     let label = String::from_utf8_lossy(object.bytes(AttributeType::Label)).into_owned();
     let text = match object.class() {

@@ -8,11 +8,12 @@ use signet_pkcs11::error::Error;
 use signet_pkcs11::log::Escaped;
 use signet_pkcs11::mechanism::{CATALOGUE, Kind, RawMechanism};
 use signet_pkcs11::token::Name;
-use signet_pkcs11::types::{AttributeType, KeyType, ObjectClass, ObjectHandle, Ulong};
+use signet_pkcs11::types::{AttributeType, KeyState, KeyType, ObjectClass, ObjectHandle, Ulong};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 use zeroize::Zeroizing;
 
 /// The longest key file that is read, in bytes.
@@ -207,8 +208,12 @@ fn describe(login: &Login<'_>, key: ObjectHandle) -> Result<String, Failure> {
         .collect::<Result<_, _>>()?;
     let readable = !flag(AttributeType::Sensitive)? && flag(AttributeType::Extractable)?;
     let label = login.attribute(key, AttributeType::Label)?;
+    let unique_id = String::from_utf8(login.attribute(key, AttributeType::UniqueId)?)?;
+    let (token, principal) = login.token()?;
+    let live = token.get(principal, &unique_id)?;
+    let now = live.and_then(|live| live.object().lifecycle().state_at(SystemTime::now()));
     let line = Line {
-        unique_id: String::from_utf8_lossy(&login.attribute(key, AttributeType::UniqueId)?).into(),
+        unique_id,
         key_type,
         length: number(AttributeType::ValueLen)?.try_into().unwrap_or_default(),
         uses: uses.join("+"),
@@ -216,7 +221,19 @@ fn describe(login: &Login<'_>, key: ObjectHandle) -> Result<String, Failure> {
         id: to_hex(&login.attribute(key, AttributeType::Id)?),
         label: String::from_utf8_lossy(&label).into(),
     };
-    Ok(line.to_string())
+    Ok(format!("{line}{}", now.map_or("", state)))
+}
+
+/// What a line about a key ends with if its state is none of the usual.
+pub const fn state(state: KeyState) -> &'static str {
+    match state {
+        KeyState::Enabled | KeyState::Updating => "",
+        KeyState::Disabled => "  disabled",
+        KeyState::PendingImport => "  waits for its value",
+        KeyState::PendingDeletion | KeyState::PendingReplicaDeletion => "  waits to be deleted",
+        KeyState::Unavailable => "  unavailable",
+        KeyState::Creating => "  is being made",
+    }
 }
 
 /// What a list tells about a key.
