@@ -120,13 +120,21 @@ pub enum AccessKeyCommand {
     },
 }
 
-/// Whose access keys.
+/// Whose access keys, in which token.
 #[derive(clap::Args)]
 pub struct Whose {
     #[command(flatten)]
     place: Owned,
+    #[command(flatten)]
+    bearer: Bearer,
+}
+
+/// Whose they are.
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct Bearer {
     /// The user's name
-    #[arg(value_parser = name, required_unless_present = "owner", conflicts_with = "owner")]
+    #[arg(value_parser = name)]
     name: Option<Name>,
     /// Of the token's owner, who is the account's root
     #[arg(long)]
@@ -275,13 +283,18 @@ fn access_key(command: AccessKeyCommand) -> Result<(), Failure> {
         AccessKeyCommand::Create { whose } => {
             let login = whose.place.log_in(&context, true)?;
             let (token, owner) = login.token()?;
-            let key = token.create_access_key(owner, whose.name.as_ref())?;
-            print_once(&key)
+            let created = token.create_access_key(owner, whose.bearer.name.as_ref());
+            print_once(&created.map_err(|why| match why {
+                Error::LimitExceeded(_) => {
+                    format!("{why}; `signet user access-key delete` makes room").into()
+                }
+                _ => Failure::from(why),
+            })?)
         }
         AccessKeyCommand::List { whose } => {
             let login = whose.place.log_in(&context, false)?;
             let (token, owner) = login.token()?;
-            let keys = token.access_keys(owner, whose.name.as_ref())?;
+            let keys = token.access_keys(owner, whose.bearer.name.as_ref())?;
             if keys.is_empty() {
                 say!("No access keys.");
             }
