@@ -45,9 +45,15 @@ fn what_was_done_is_shown_and_chosen_from() {
     let (place, id) = with_history();
     let own = ["StartAuditSegment", "ContinueAuditSegment", "EndAuditSegment"];
     let table = place.says(&["audit", "show", "demo"], "TIME");
-    let actions = column(&table, 40, 62).into_iter().filter(|action| !own.contains(action));
-    let actions: Vec<_> = actions.collect();
-    assert_eq!(actions, ["InitializeToken", "Login", "CreateKey", "Login"]);
+    let expected = ["InitializeToken", "Login", "CreateKey", "Login"];
+    assert_eq!(column(&table, 40, 62), expected);
+    let table = place.says(&["audit", "show", "demo", "--all"], "TIME");
+    let all = column(&table, 40, 62);
+    assert!(own.iter().all(|action| all.contains(action)), "{table}");
+    let others: Vec<_> = all.into_iter().filter(|action| !own.contains(action)).collect();
+    assert_eq!(others, expected);
+    let asked = ["audit", "show", "demo", "--action", own[0]];
+    assert_eq!(column(&place.says(&asked, "TIME"), 40, 62), [own[0]]);
     for (filter, expected) in [
         (&["--action", "kms:CreateKey"][..], &["root"][..]),
         (&["--key", &id], &["root"]),

@@ -24,9 +24,8 @@ pub enum Command {
         trail: Where,
         #[command(flatten)]
         filter: Filter,
-        /// Each record as it stands in the trail: one JSON object a line
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        form: Form,
     },
     /// Show what is being done, until this is stopped
     Follow {
@@ -34,9 +33,8 @@ pub enum Command {
         trail: Where,
         #[command(flatten)]
         filter: Filter,
-        /// Each record as it stands in the trail: one JSON object a line
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        form: Form,
     },
     /// Tell whether the trail is as it was written, without a PIN
     #[command(after_help = "\
@@ -83,6 +81,17 @@ that is kept.")]
     },
 }
 
+/// How records are shown.
+#[derive(clap::Args, Clone, Copy)]
+pub struct Form {
+    /// Each record as it stands in the trail: one JSON object a line
+    #[arg(long)]
+    json: bool,
+    /// Also which process writes the trail from when to when, as --json does
+    #[arg(long)]
+    all: bool,
+}
+
 /// Which trail.
 #[derive(clap::Args)]
 #[group(id = "where", required = true, multiple = false)]
@@ -118,8 +127,8 @@ impl Where {
 
 pub fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Show { trail, filter, json } => show(&trail.open()?.0, &filter, json),
-        Command::Follow { trail, filter, json } => follow(&trail.open()?.0, &filter, json),
+        Command::Show { trail, filter, form } => show(&trail.open()?.0, &filter, form),
+        Command::Follow { trail, filter, form } => follow(&trail.open()?.0, &filter, form),
         Command::Verify { trail, key, checkpoint } => verify(&trail, key, &checkpoint),
         Command::Export { trail, filter, lines } => export(&trail.open()?.0, &filter, lines),
         Command::Key { label, who } => {
@@ -146,20 +155,15 @@ fn lost(error: &std::io::Error) -> Error {
 struct Printer<'f> {
     out: BufWriter<std::io::StdoutLock<'static>>,
     filter: &'f Filter,
-    json: bool,
+    form: Form,
     printed: u64,
     unreadable: u64,
 }
 
 impl<'f> Printer<'f> {
-    fn new(filter: &'f Filter, json: bool) -> Self {
-        Self {
-            out: BufWriter::new(std::io::stdout().lock()),
-            filter,
-            json,
-            printed: 0,
-            unreadable: 0,
-        }
+    fn new(filter: &'f Filter, form: Form) -> Self {
+        let out = BufWriter::new(std::io::stdout().lock());
+        Self { out, filter, form, printed: 0, unreadable: 0 }
     }
 
     fn take(&mut self, read: Read<'_>) -> Result<(), Error> {
@@ -167,11 +171,13 @@ impl<'f> Printer<'f> {
             self.unreadable += 1;
             return Ok(());
         };
-        if !self.filter.may_take(beginning) {
+        let is_in_the_way =
+            !self.form.json && !self.form.all && self.filter.is_in_the_way(beginning);
+        if is_in_the_way || !self.filter.may_take(beginning) {
             return Ok(());
         }
         // What is not needed to choose or to show is not taken apart.
-        if self.json && self.filter.looks_at_time_only() {
+        if self.form.json && self.filter.looks_at_time_only() {
             self.printed += 1;
             return writeln!(self.out, "{line}").map_err(|error| lost(&error));
         }
@@ -183,7 +189,7 @@ impl<'f> Printer<'f> {
             return Ok(());
         }
         self.printed += 1;
-        let written = match self.json {
+        let written = match self.form.json {
             true => writeln!(self.out, "{line}"),
             false => table::row(&mut self.out, &record),
         };
@@ -200,28 +206,28 @@ impl<'f> Printer<'f> {
             let lines = self.unreadable;
             eprintln!("signet: {lines} lines are no records; `signet audit verify` says more");
         }
-        if self.printed == 0 && !self.json {
+        if self.printed == 0 && !self.form.json {
             eprintln!("signet: no record is of this kind{}", self.filter.advice());
         }
         Ok(())
     }
 }
 
-fn show(trail: &Archive, filter: &Filter, json: bool) -> Result<(), Failure> {
-    let mut printer = Printer::new(filter, json);
-    if !json {
+fn show(trail: &Archive, filter: &Filter, form: Form) -> Result<(), Failure> {
+    let mut printer = Printer::new(filter, form);
+    if !form.json {
         table::head(&mut printer.out).map_err(|error| lost(&error))?;
     }
     trail.visit(filter.since, &mut |read| printer.take(read))?;
     printer.end()
 }
 
-fn follow(trail: &Archive, filter: &Filter, json: bool) -> Result<(), Failure> {
+fn follow(trail: &Archive, filter: &Filter, form: Form) -> Result<(), Failure> {
     /// Four times a second: an interactive command may ask again and again.
     const PAUSE: Duration = Duration::from_millis(250);
-    let mut printer = Printer::new(filter, json);
+    let mut printer = Printer::new(filter, form);
     let mut follower = trail.follow()?;
-    if !json {
+    if !form.json {
         table::head(&mut printer.out).map_err(|error| lost(&error))?;
     }
     loop {
@@ -233,7 +239,7 @@ fn follow(trail: &Archive, filter: &Filter, json: bool) -> Result<(), Failure> {
 
 fn export(trail: &Archive, filter: &Filter, lines: bool) -> Result<(), Failure> {
     if lines {
-        return show(trail, filter, true);
+        return show(trail, filter, Form { json: true, all: true });
     }
     let mut out = BufWriter::new(std::io::stdout().lock());
     let mut before = "{\"Records\":[";

@@ -27,6 +27,9 @@ pub struct Filter {
     errors: bool,
 }
 
+/// What the trail says of itself: which process writes a segment from when to when.
+const OF_SEGMENTS: [&str; 3] = ["StartAuditSegment", "ContinueAuditSegment", "EndAuditSegment"];
+
 impl Filter {
     /// Whether time and action, which stand at the beginning of a line, are right.
     pub fn may_take(&self, beginning: &Beginning<'_>) -> bool {
@@ -35,6 +38,11 @@ impl Filter {
         self.since.is_none_or(|since| beginning.time >= since)
             && self.until.is_none_or(|until| beginning.time < until)
             && action.is_none_or(|action| beginning.event_name.eq_ignore_ascii_case(action))
+    }
+
+    /// Whether a record would only be in the way of a person who has not asked for it.
+    pub fn is_in_the_way(&self, beginning: &Beginning<'_>) -> bool {
+        self.action.is_none() && OF_SEGMENTS.contains(&beginning.event_name)
     }
 
     /// Whether that is all that is asked.
