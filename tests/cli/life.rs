@@ -157,6 +157,11 @@ fn an_alias_names_a_key_wherever_a_key_is_named() {
 fn grants_are_made_listed_retired_and_revoked() {
     let (place, id) = with_key();
     let grant = |words: &[&str]| place.run(&[&["grant"], words, &["--token", "demo"]].concat());
+    let pin = place.file("pin", "a PIN");
+    for name in ["ann", "bob"] {
+        let add = ["user", "add", "--token", "demo", "--user-pin-file", &pin, name];
+        place.says(&add, "made");
+    }
     let create = ["create", "--key", "a", "--grantee", "ann", "--operation", "kms:GenerateMac"];
     fails(&grant(&create), 1, "does not refer to a valid principal");
     add_user(&place, "ann");
@@ -191,6 +196,9 @@ fn grants_are_made_listed_retired_and_revoked() {
     assert_eq!(json["RetiringPrincipal"], "arn:aws:iam::000000000000:user/bob");
     let refused = [&create[..], &["--operation", "Encrypt"]].concat();
     fails(&grant(&refused), 1, "Encrypt is not valid for an HMAC key");
+
+    let nobody = ["create", "--key", "a", "--grantee", "group/x", "--operation", "VerifyMac"];
+    fails(&grant(&nobody), 1, "group/x; `signet user list` and `signet role list` show who is");
 
     fails(&grant(&["list"]), 2, "<--key <LABEL>|--retiring <PRINCIPAL>>");
     fails(&grant(&["retire"]), 2, "<--grant-token <TOKEN>|--key <LABEL>>");

@@ -5,6 +5,7 @@ use crate::context::{Context, KeyName, Login};
 use crate::json;
 use crate::key::Place;
 use signet_pkcs11::clock::Timestamp;
+use signet_pkcs11::error::Error;
 use signet_pkcs11::policy::{Grant, GrantTerms};
 use signet_pkcs11::token::GrantFilter;
 
@@ -114,8 +115,15 @@ pub fn run(command: Command) -> Result<(), Failure> {
             let operations: Vec<_> = operations.iter().map(String::as_str).collect();
             let grantee = arn(&login, &grantee)?;
             let terms =
-                GrantTerms::new(name.as_deref(), &grantee, retiring.as_deref(), &operations)?;
-            let made = token.create_grant(principal, &id, &terms)?;
+                GrantTerms::new(name.as_deref(), &grantee, retiring.as_deref(), &operations);
+            let made = terms.and_then(|terms| token.create_grant(principal, &id, &terms));
+            let made = made.map_err(|why| match why {
+                Error::InvalidArn(_) => {
+                    format!("{why}; `signet user list` and `signet role list` show who is there")
+                        .into()
+                }
+                _ => Failure::from(why),
+            })?;
             if json {
                 let (id, token) = (json::string(&made.id), json::string(&made.token));
                 say!("{}", json::object([("GrantId", id), ("GrantToken", token)]));
