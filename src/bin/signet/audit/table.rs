@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 /// The names of the columns.
 pub fn head(out: &mut dyn Write) -> io::Result<()> {
-    print(out, ["TIME", "USER", "ACTION", "KEY", "OUTCOME"].map(str::to_owned))
+    print(out, ["TIME", "USER", "ACTION", "RESOURCE", "OUTCOME"].map(str::to_owned))
 }
 
 /// One record.
