@@ -225,6 +225,8 @@ fn processes_guess_together(w: &World) {
         let guess = s.login(CKU_USER, "not-the-pin");
         w.say(if guess == Err(Ckr(CKR_PIN_INCORRECT)) { "wrong" } else { "none" });
         refused_any(guess, &[CKR_PIN_INCORRECT, CKR_PIN_LOCKED]);
+        // While fewer than the limit have guessed, the right PIN is taken.
+        assert_eq!(w.hear(), "all have guessed");
         refused(s.login(CKU_USER, USER_PIN), CKR_PIN_LOCKED);
         return;
     }
@@ -238,6 +240,9 @@ fn processes_guess_together(w: &World) {
     }
     let answers = others.iter_mut().filter_map(|other| (other.hear() == "wrong").then_some(()));
     assert_eq!(answers.count(), LIMIT);
+    for other in &mut others {
+        other.say("all have guessed");
+    }
     others.into_iter().for_each(Other::join);
     let flags = w.module().token_flags(slot);
     let exact = CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_FINAL_TRY | CKF_USER_PIN_LOCKED;
