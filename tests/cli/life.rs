@@ -157,11 +157,6 @@ fn an_alias_names_a_key_wherever_a_key_is_named() {
 fn grants_are_made_listed_retired_and_revoked() {
     let (place, id) = with_key();
     let grant = |words: &[&str]| place.run(&[&["grant"], words, &["--token", "demo"]].concat());
-    let pin = place.file("pin", "a PIN");
-    for name in ["ann", "bob"] {
-        let add = ["user", "add", "--token", "demo", "--user-pin-file", &pin, name];
-        place.says(&add, "made");
-    }
     let create = ["create", "--key", "a", "--grantee", "ann", "--operation", "kms:GenerateMac"];
     fails(&grant(&create), 1, "does not refer to a valid principal");
     add_user(&place, "ann");
