@@ -185,7 +185,8 @@ fn the_commands_of_the_page_about_policies_work() {
     let page = fs::read_to_string(root().join("docs/policies.md")).unwrap();
     let commands = format!(
         "signet key generate --token demo --key jwt\nsignet user add --token demo bob\n\
-         signet role add --token demo JwtProducer --trust trust.json\n{}",
+         signet role add --token demo JwtProducer --trust trust.json\n\
+         signet role add --token demo JwtConsumer --trust trust.json\n{}",
         block(&page, "Policies and grants", "sh")
     );
     let trust = r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"}}"#;
