@@ -111,7 +111,7 @@ fn a_policy_is_given_out_as_it_was_put() {
     let other = default.replace(":root", ":user/ann");
     let file = place.file("other.json", &other);
     let refused = place.run(&key(&["policy", "put", &file]));
-    fails(&refused, 1, "invalid principals");
+    fails(&refused, 1, "invalid principals. `signet user list` and `signet role list` show");
     assert!(!texts(&refused).1.contains("--bypass"), "{:?}", texts(&refused));
     add_user(&place, "ann");
     let refused = place.run(&key(&["policy", "put", &file]));

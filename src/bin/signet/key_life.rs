@@ -201,12 +201,17 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
 /// Why the policy of a file was refused, or could not be set.
 fn refused_policy(file: &Path, why: &Error) -> Failure {
     let refused = refused(file, why);
-    // A policy like any other, which leaves its author outside.
-    let is_lockout = why.to_string().ends_with("update the key policy in the future.");
-    if is_lockout {
-        return format!("{refused} With --bypass-lockout-check it is taken all the same.").into();
-    }
-    refused
+    // A policy like any other, but for whom it names or leaves outside.
+    let advice = match why {
+        Error::MalformedPolicy(why) if why.ends_with("update the key policy in the future.") => {
+            "With --bypass-lockout-check it is taken all the same."
+        }
+        Error::MalformedPolicy(why) if why.ends_with("one or more invalid principals.") => {
+            "`signet user list` and `signet role list` show who is there."
+        }
+        _ => return refused,
+    };
+    format!("{refused} {advice}").into()
 }
 
 fn tell(token: &Token, live: &LiveObject, aliases: &[String], json: bool) -> Result<(), Failure> {
