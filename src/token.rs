@@ -60,7 +60,7 @@ pub use entity::{Entity, Identity, POLICIES_MAX, POLICY_NAME_MAX, TAGS_MAX};
 pub use explain::{Explanation, Question, Who};
 pub use grants::{GRANTS_MAX, GrantFilter, KeyGrant, NewGrant};
 pub use key_life::Scheduled;
-pub use kms_keys::KeyMetadata;
+pub use kms_keys::{KEYS_MAX, KeyMetadata};
 pub use live::LiveObject;
 pub use name::Name;
 pub use named_login::NamedLogin;

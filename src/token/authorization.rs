@@ -9,6 +9,7 @@
 //! administers a token must know what is in it. A named user sees a key that a policy lets
 //! it describe or use; to use a key through PKCS#11 a program must find it first.
 
+use super::objects::Seen;
 use super::{Token, aliases, grants, rotation};
 use crate::error::{Error, Refused, Result};
 use crate::object::{KeySpec, Lifecycle, Object};
@@ -221,15 +222,15 @@ impl Token {
     /// The decision on what `caller` would ask for, and the resource's ARN.
     pub(super) fn decide_for(
         &self,
-        vault: Option<&Vault>,
         caller: &Caller,
         ask: Ask<'_>,
         object: Option<&Object>,
     ) -> Result<(Decision, String)> {
-        let view = View { reader: &*self.store, vault };
         let subject = object.map_or(Subject::Account, Subject::Object);
-        let (decision, resource, _) = self.decide(view, caller, ask, subject)?;
-        Ok((decision, resource))
+        self.look(ask.principal, |view| {
+            let (decision, resource, _) = self.decide(view, caller, ask, subject)?;
+            Ok((decision, resource))
+        })
     }
 
     /// The decision on what `caller` asks for, the resource's ARN, and the words of a
@@ -311,14 +312,38 @@ impl Token {
         Ok(context)
     }
 
+    /// Whether `principal` may retire a grant on an object.
+    ///
+    /// # Errors
+    /// As for [`Token::authorize`].
+    pub(super) fn authorize_retirement(
+        &self,
+        (reader, vault): Seen<'_>,
+        principal: Principal,
+        object: &Object,
+        grant: &Grant,
+    ) -> Result<()> {
+        let (ask, arn) = (Ask::new(principal, Action::RetireGrant), arn(self.home(), object));
+        self.as_caller(principal, |caller| {
+            let view = View { reader, vault };
+            let context = self.context(view, caller, ask, Subject::Object(object))?;
+            let request = Request { caller, action: ask.action, context: &context };
+            let decision = request.to_retire(&arn, grant);
+            if decision.allowed {
+                return Ok(());
+            }
+            let refusal = request.refusal(&arn, &decision.because);
+            Err(denied(ask.action, &decision, refusal))
+        })
+    }
+
     /// Refuses a key policy that would not let `principal` replace it again.
     ///
     /// # Errors
     /// [`Error::MalformedPolicy`] for one that does not; as for [`Token::authorize`].
     pub(super) fn check_lockout(
         &self,
-        reader: &dyn Reader,
-        vault: Option<&Vault>,
+        (reader, vault): Seen<'_>,
         principal: Principal,
         object: &Object,
         policy: &Document,
@@ -407,7 +432,7 @@ pub(super) fn root(home: Home) -> Caller {
 }
 
 /// The error of a refusal in these words.
-pub(super) fn denied(action: Action, decision: &Decision, message: String) -> Error {
+fn denied(action: Action, decision: &Decision, message: String) -> Error {
     let explicitly = matches!(decision.because, Reason::ExplicitDeny(_));
     Error::AccessDenied(Box::new(Refused { kind: action.refused(), explicitly, message }))
 }

@@ -85,9 +85,8 @@ impl Token {
         }
         let alias = alias.filter(|_| action.concern() == Concern::Alias);
         let (caller, disabled) = self.caller_of(principal, who)?;
-        let vault = self.vault_of(principal)?;
         let ask = Ask { circumstances, alias, ..Ask::new(principal, action) };
-        let (decision, resource) = self.decide_for(vault.as_deref(), &caller, ask, object)?;
+        let (decision, resource) = self.decide_for(&caller, ask, object)?;
         let reserved = reserved(who, action, object);
         let state = object.and_then(|object| self.require_state(action, object).err());
         let caller = caller.arn();

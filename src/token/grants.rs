@@ -7,7 +7,7 @@
 //! grant is gone.
 
 use super::aliases::{cursor, marker};
-use super::authorization::{Ask, Circumstances, denied};
+use super::authorization::{Ask, Circumstances};
 use super::objects::key_in;
 use super::record::{GRANT, seconds};
 use super::sealed::{self, OF_KEY, Property, SealedValue, Stored};
@@ -16,7 +16,7 @@ use crate::entropy;
 use crate::error::{Error, Refusal, Result};
 use crate::object::Object;
 use crate::policy::{
-    Action, Context, Grant, GrantOperation, GrantTerms, Principal, PrincipalName, Request, Resource,
+    Action, Grant, GrantOperation, GrantTerms, Principal, PrincipalName, Resource,
 };
 use crate::secret::SecretBytes;
 use crate::store::Reader;
@@ -377,8 +377,8 @@ impl Token {
     /// [`Error::ActionProhibited`] for anybody else; or why it could not be stored.
     pub fn retire_grant(&self, principal: Principal, key: &str, id: &str) -> Result<()> {
         require_id(id)?;
-        self.end_grant(principal, key, id, &mut |_, _, object, grant| {
-            self.may_retire(principal, object, grant)
+        self.end_grant(principal, key, id, &mut |reader, vault, object, grant| {
+            self.authorize_retirement((reader, Some(vault)), principal, object, grant)
         })
     }
 
@@ -431,18 +431,6 @@ impl Token {
                 Err(Error::Refused(Refusal::NoSuchKey(_))) => Err(refused()),
                 Err(other) => Err(other),
             }
-        })
-    }
-
-    fn may_retire(&self, principal: Principal, object: &Object, grant: &Grant) -> Result<()> {
-        let arn = self.home().kms_arn(&format!("key/{}", object.unique_id()));
-        self.as_caller(principal, |caller| {
-            let context = Context::new(caller, self.now());
-            let request = Request { caller, action: Action::RetireGrant, context: &context };
-            let decision = request.to_retire(&arn, grant);
-            let refusal = || request.refusal(&arn, &decision.because);
-            let permitted = decision.allowed.then_some(());
-            permitted.ok_or_else(|| denied(request.action, &decision, refusal()))
         })
     }
 }

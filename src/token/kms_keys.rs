@@ -14,11 +14,14 @@ use crate::object::{
 };
 use crate::policy::{Action, Document, DocumentKind, Principal, Resource, default_key_policy};
 use crate::secret::SecretBytes;
-use crate::types::Region;
+use crate::types::{ObjectClass, Region};
 use crate::vault;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+/// The most keys that a token may have for another to be made so (KMS API: quota). The
+/// standard knows no such limit.
+pub const KEYS_MAX: usize = 100_000;
 /// How far ahead imported material may expire (KMS API: `ValidTo`).
 const VALID_FOR_MAX: Duration = Duration::from_secs(365 * 86_400);
 
@@ -80,7 +83,8 @@ impl Token {
     ///
     /// # Errors
     /// [`Error::UserNotLoggedIn`]; [`Error::ValidationFailed`] for a description that is
-    /// too long; as for [`Token::put_key_policy`]; or why it could not be stored.
+    /// too long; [`Error::LimitExceeded`] where there are [`KEYS_MAX`] keys; as for
+    /// [`Token::put_key_policy`]; or why it could not be stored.
     pub fn create_kms_key(
         &self,
         principal: Principal,
@@ -88,6 +92,7 @@ impl Token {
         bypass_lockout_check: bool,
     ) -> Result<Arc<LiveObject>> {
         require_description(&new.description)?;
+        self.require_room(principal, KEYS_MAX)?;
         let random: [u8; 16] = entropy::array(&*self.surroundings.entropy)?;
         let id = if new.multi_region.is_some() {
             format!("mrk-{:032x}", u128::from_be_bytes(random))
@@ -116,6 +121,23 @@ impl Token {
                 let Some(policy) = &policy else { return Ok(()) };
                 self.require_policy(view, principal, object, policy, bypass_lockout_check)
             })
+        })
+    }
+
+    /// Refuses another key where there are so many.
+    pub(super) fn require_room(&self, principal: Principal, most: usize) -> Result<()> {
+        let class = ObjectClass::SecretKey.to_ck().to_ne_bytes();
+        let (class, property) = (&class[..], objects::CLASS);
+        self.with_vault(principal, |vault| {
+            let mut left = most;
+            for &kind in objects::visible_kinds(principal) {
+                let tag = objects::tag(kind, vault, property, class)?;
+                left -= self.store.count(kind, tag, left)?;
+            }
+            if left > 0 {
+                return Ok(());
+            }
+            Err(Error::LimitExceeded(format!("there may be {most} keys")))
         })
     }
 
@@ -258,7 +280,7 @@ impl Token {
         if bypass_lockout_check {
             return Ok(());
         }
-        self.check_lockout(reader, vault, principal, object, policy)
+        self.check_lockout((reader, vault), principal, object, policy)
     }
 
     /// Brings material in for a key of origin EXTERNAL (KMS API: ImportKeyMaterial): the

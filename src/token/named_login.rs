@@ -178,9 +178,15 @@ impl Role {
     /// As for [`User::caller`].
     pub fn decide(&self, caller: &Caller, context: &Context, home: Home) -> Result<Decision> {
         let trust = Document::parse(DocumentKind::Trust, &self.trust)?;
+        let mut context = context.clone();
+        for (tag, value) in &self.entity.tags {
+            for prefix in ["aws", "iam"] {
+                context.set(&format!("{prefix}:ResourceTag/{tag}"), [&**value]);
+            }
+        }
         let arn = home.iam_arn(&format!("role/{}", self.entity.name));
         let facts = RoleFacts { account: home.account.as_str(), arn: &arn, trust: &trust };
-        Ok(Request { caller, action: Action::AssumeRole, context }.on_role(&facts))
+        Ok(Request { caller, action: Action::AssumeRole, context: &context }.on_role(&facts))
     }
 }
 

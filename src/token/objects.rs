@@ -25,8 +25,11 @@ pub(super) const INDEXED: [(AttributeType, u8); 4] = [
     (AttributeType::Id, 4),
     (AttributeType::Label, 3),
     (AttributeType::KeyType, 2),
-    (AttributeType::Class, 1),
+    (AttributeType::Class, CLASS),
 ];
+
+/// By which objects of a class are found.
+pub(super) const CLASS: u8 = 1;
 
 /// By which objects are found that a date is to act on. Stored.
 const DATED: u8 = 5;

@@ -247,3 +247,43 @@ fn what_a_grant_is_for() {
         });
     }
 }
+
+#[test]
+fn the_key_whose_grant_is_retired() {
+    let both = Both::new(plain());
+    both.owner.tag_key(OWNER, &both.key, &[tag("team", "red")]).unwrap();
+    let terms = GrantTerms::new(None, BOB, Some(BOB), &["VerifyMac"]).unwrap();
+    let grant = both.owner.create_grant(OWNER, &both.key, &terms).unwrap();
+    let retire = |team: &str| {
+        let deny = format!(
+            r#"{{"Statement":{{"Effect":"Deny","Action":"kms:RetireGrant","Resource":"*","Condition":{{"StringEquals":{{"aws:ResourceTag/team":"{team}"}}}}}}}}"#
+        );
+        let bob = Identity::User(name("Bob"));
+        both.owner.put_identity_policy(OWNER, &bob, "not", &deny).unwrap();
+        both.token.retire_grant(both.token.principal(), &both.key, &grant.id)
+    };
+    let refused = retire("red");
+    assert!(matches!(refused, Err(Error::AccessDenied(_))), "{refused:?}");
+    assert_eq!(retire("blue"), Ok(()));
+}
+
+#[test]
+fn the_role_that_is_taken() {
+    let world = World::in_memory();
+    let owner = with_bob(&world);
+    let (role, bob) = (name("Producer"), name("Bob"));
+    owner.add_role(OWNER, &role, TRUST).unwrap();
+    owner.tag_identity(OWNER, &Identity::Role(role.clone()), "team", "red").unwrap();
+    let take = |key: &str, team: &str| {
+        let deny = format!(
+            r#"{{"Statement":{{"Effect":"Deny","Action":"sts:AssumeRole","Resource":"*","Condition":{{"StringEquals":{{"{key}":"{team}"}}}}}}}}"#
+        );
+        owner.put_identity_policy(OWNER, &Identity::User(bob.clone()), "not", &deny).unwrap();
+        world.open().login_in_role(&role, &bob, &pin(BOB_PIN))
+    };
+    for key in ["aws:ResourceTag/team", "iam:ResourceTag/Team"] {
+        let refused = take(key, "red");
+        assert!(matches!(refused, Err(Error::ActionProhibited(_))), "{key}: {refused:?}");
+        assert_eq!(take(key, "blue"), Ok(()), "{key}");
+    }
+}

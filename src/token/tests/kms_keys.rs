@@ -289,6 +289,24 @@ fn policy(principal: &str) -> String {
 }
 
 #[test]
+fn there_are_so_many_keys_and_no_more() {
+    each_place(|world| {
+        let token = world.create_for_user();
+        made(&token, NewKey::new(KeySpec::Hmac256));
+        insert(&token, key("private", true, &[]));
+        insert(&token, key("public", false, &[]));
+        insert(&token, data("no key", true));
+        for most in [1, 2, 3] {
+            let refused = token.require_room(OWNER, most);
+            assert!(matches!(refused, Err(Error::LimitExceeded(_))), "{most}: {refused:?}");
+        }
+        assert_eq!(token.require_room(OWNER, 4), Ok(()));
+        token.rotate_root_key(OWNER).unwrap();
+        assert!(token.require_room(OWNER, 3).is_err());
+    });
+}
+
+#[test]
 fn a_policy_is_kept_as_it_was_given_unless_it_locks_out_who_gives_it() {
     let world = World::in_directory();
     let token = world.create_for_user();
