@@ -268,7 +268,7 @@ impl Token {
             for arn in terms.retiring.iter().chain([&terms.grantee]) {
                 let name = PrincipalName::arn(arn);
                 let name = name.ok_or_else(|| Error::InvalidArn(arn.clone()))?;
-                if !named_login::is_there(reader, vault, &name, self.home())? {
+                if !named_login::are_there(reader, vault, [&name].into_iter(), self.home())? {
                     return Err(Error::InvalidArn(arn.clone()));
                 }
             }

@@ -271,11 +271,9 @@ impl Token {
         bypass_lockout_check: bool,
     ) -> Result<()> {
         let known = vault.ok_or(Error::UserNotLoggedIn)?;
-        for name in policy.principals() {
-            if !named_login::is_there(reader, known, name, self.home())? {
-                let why = "Policy contains a statement with one or more invalid principals.";
-                return Err(Error::MalformedPolicy(why.into()));
-            }
+        if !named_login::are_there(reader, known, policy.principals(), self.home())? {
+            let why = "Policy contains a statement with one or more invalid principals.";
+            return Err(Error::MalformedPolicy(why.into()));
         }
         if bypass_lockout_check {
             return Ok(());

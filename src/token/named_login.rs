@@ -10,6 +10,7 @@ use crate::policy::{
 use crate::store::Reader;
 use crate::types::Home;
 use crate::vault::Vault;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -76,26 +77,36 @@ fn may_assume(user: &Caller, role: &Role, home: Home, now: SystemTime) -> Result
     Ok(role.decide(user, &context, home)?.allowed)
 }
 
-/// Whether there is somebody of this name. Who belongs to another account, nobody here
-/// can tell.
+/// Whether there is somebody of each of these names. Who belongs to another account, nobody
+/// here can tell.
 ///
 /// # Errors
 /// [`Error::RecordDamaged`]; the store could not be read.
-pub(super) fn is_there(
+pub(super) fn are_there<'a>(
     reader: &dyn Reader,
     vault: &Vault,
-    name: &PrincipalName,
+    names: impl Iterator<Item = &'a PrincipalName>,
     home: Home,
 ) -> Result<bool> {
-    let arn = match name {
-        PrincipalName::Arn(arn) => arn,
-        PrincipalName::UniqueId(id) => {
-            return Ok(has_id::<User>(reader, vault, id)? || has_id::<Role>(reader, vault, id)?);
+    let mut ids = BTreeSet::new();
+    for name in names {
+        match name {
+            PrincipalName::Arn(arn) if !is_there(reader, vault, arn, home)? => return Ok(false),
+            PrincipalName::UniqueId(id) => {
+                ids.insert(&**id);
+            }
+            _ => {}
         }
-        PrincipalName::Everyone | PrincipalName::Account(_) | PrincipalName::Elsewhere(_) => {
-            return Ok(true);
-        }
-    };
+    }
+    // Nobody is found by an id: all are looked at, once.
+    if !ids.is_empty() {
+        strike::<User>(reader, vault, &mut ids)?;
+        strike::<Role>(reader, vault, &mut ids)?;
+    }
+    Ok(ids.is_empty())
+}
+
+fn is_there(reader: &dyn Reader, vault: &Vault, arn: &str, home: Home) -> Result<bool> {
     let parts: Vec<_> = arn.splitn(6, ':').collect();
     let [_, partition, service, _, account, who] = parts[..] else { return Ok(false) };
     if account != home.account.as_str() {
@@ -123,13 +134,16 @@ fn has_name<T: HasEntity>(reader: &dyn Reader, vault: &Vault, name: &str) -> Res
     Ok(stored.is_some_and(|mut stored| stored.value.entity_mut().name.as_str() == name))
 }
 
-fn has_id<T: HasEntity>(reader: &dyn Reader, vault: &Vault, id: &str) -> Result<bool> {
-    let mut found = false;
+/// Strikes out the ids of those who are there.
+fn strike<T: HasEntity>(
+    reader: &dyn Reader,
+    vault: &Vault,
+    ids: &mut BTreeSet<&str>,
+) -> Result<()> {
     sealed::for_each(reader, vault, None, |mut stored: sealed::Stored<T>| {
-        found |= stored.value.entity_mut().unique_id == id;
+        ids.remove(&*stored.value.entity_mut().unique_id);
         Ok(())
-    })?;
-    Ok(found)
+    })
 }
 
 fn require_same(entity: &Entity, before: Option<&Entity>) -> Result<()> {
