@@ -466,7 +466,7 @@ fn a_refusal_is_worded_as_kms_does() {
 #[test]
 fn the_example_of_the_documentation_does_what_it_says() {
     let page = include_str!("../../../docs/policies.md");
-    let example = page.split("```").nth(1).unwrap().strip_prefix("json").unwrap();
+    let example = page.split("```json").nth(1).unwrap().split("```").next().unwrap();
     let policy = Document::parse(Key, example).unwrap();
     let account = "000000000000";
     let session = |role| Caller::assumed_role(account, role, "x", "AROAEXAMPLE000000001");
