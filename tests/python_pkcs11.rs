@@ -172,8 +172,10 @@ fn a_policy_that_changes_holds_at_the_next_operation_of_a_running_program() {
     jwt::put_policy(&client, &reversed);
     assert_eq!(producer.does("make alice"), FORBIDDEN);
     assert_eq!(producer.does(&format!("check {token}")), "alice");
-    // The roles that this one names are taken by nobody here.
-    jwt::put_policy(&client, &jwt::policy());
+    let of_another = jwt::policy()
+        .replace("role/JwtProducer", "user/third")
+        .replace("role/JwtConsumer", "user/third");
+    jwt::put_policy(&client, &of_another);
     assert_eq!(producer.does("list"), "nothing");
     assert_eq!(producer.does(&format!("check {token}")), "KeyHandleInvalid");
 }
