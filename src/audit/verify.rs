@@ -171,7 +171,7 @@ impl Held {
     /// The one in this file.
     ///
     /// # Errors
-    /// [`Error::StoreIo`](crate::error::Error::StoreIo): it could not be read.
+    /// [`Error::StoreIo`]: it could not be read.
     pub fn read(path: &Path) -> Result<Self> {
         Ok(Self { name: path.display().to_string(), note: read_note(path)? })
     }
