@@ -161,7 +161,7 @@ const NOBODY: Option<CK_USER_TYPE> = None;
 const USER: Option<CK_USER_TYPE> = Some(CKU_USER);
 const OFFICER: Option<CK_USER_TYPE> = Some(CKU_SO);
 
-/// Lets somebody use the victim.
+/// A grant on the victim, to the account: a user would have to be there.
 const GRANT_CREATE: [&str; 12] = [
     "grant",
     "create",
@@ -170,7 +170,7 @@ const GRANT_CREATE: [&str; 12] = [
     "--key",
     VICTIM,
     "--grantee",
-    "user/ann",
+    "root",
     "--operation",
     "GenerateMac",
     "--retiring",
