@@ -168,10 +168,14 @@ impl Module {
             let live = token.recorded(event, || token.insert(principal, action, object))?;
             return self.token_handle(session, &slot, &mut slot.state.lock(), Found::of(live));
         }
+        let needs_login = private || object.is_governed();
+        if needs_login {
+            // The login may have ended elsewhere.
+            session.refresh()?;
+        }
         let mut state = slot.state.lock();
         // Logout destroys under this lock what needed the login: nobody makes more of
         // it behind its back.
-        let needs_login = private || object.is_governed();
         if needs_login && principal != session.principal() {
             return Err(Error::UserNotLoggedIn);
         }

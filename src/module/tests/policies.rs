@@ -223,6 +223,14 @@ fn the_login_of_a_disabled_user_ends_at_the_next_use_of_an_own_object_too() {
 }
 
 #[test]
+fn a_disabled_user_makes_no_private_object_of_the_session_either() {
+    let two = Two::may(&[]);
+    key(&two.bob, two.session, &[]);
+    two.token.set_identity_disabled(OWNER, &user("Bob"), true).unwrap();
+    assert_eq!(try_key(&two.bob, two.session, &[]), Err(Error::UserNotLoggedIn));
+}
+
+#[test]
 fn a_value_that_may_not_be_read_is_not_found_out_either() {
     let two = Two::may(&["signet:CopyKey", "kms:DescribeKey"]);
     let id = two.key(&READABLE);
