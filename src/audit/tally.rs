@@ -114,13 +114,7 @@ impl Tally {
         match error {
             Error::SignatureInvalid => count.wrong_mac += 1,
             Error::SignatureLenRange => count.wrong_length += 1,
-            other => {
-                let code = code(other);
-                match count.others.iter_mut().find(|(known, _)| *known == code) {
-                    Some((_, number)) => *number += 1,
-                    None => count.others.push((code, 1)),
-                }
-            }
+            other => count.add_other(code(other), 1),
         }
     }
 
@@ -128,6 +122,18 @@ impl Tally {
     #[must_use]
     pub const fn is_due(&self) -> bool {
         self.begun >= OPERATIONS_MAX || self.counts.len() >= KEYS_MAX
+    }
+
+    /// Takes counts back that could not be recorded: it is due again.
+    pub fn put_back(&mut self, counts: impl IntoIterator<Item = Count>) {
+        for count in counts {
+            let is = |known: &&mut Count| known.handle == count.handle && known.sort == count.sort;
+            match self.counts.iter_mut().find(is) {
+                Some(known) => known.add(count),
+                None => self.counts.push(count),
+            }
+        }
+        self.begun = OPERATIONS_MAX;
     }
 
     /// Whether there is nothing to record.
@@ -168,6 +174,22 @@ impl Count {
         let Self { handle, unique_id, is_token_object, sort, .. } = self;
         let empty = Self::new(*handle, unique_id.clone(), *is_token_object, *sort);
         std::mem::replace(self, empty)
+    }
+
+    fn add(&mut self, other: Self) {
+        self.succeeded += other.succeeded;
+        self.wrong_mac += other.wrong_mac;
+        self.wrong_length += other.wrong_length;
+        for (code, more) in other.others {
+            self.add_other(code, more);
+        }
+    }
+
+    fn add_other(&mut self, code: String, more: u64) {
+        match self.others.iter_mut().find(|(known, _)| *known == code) {
+            Some((_, number)) => *number += more,
+            None => self.others.push((code, more)),
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -260,6 +282,22 @@ mod tests {
             let event = Event::new("kms:VerifyMac", Identity::Root).read_only();
             event.on(Resource::Key("one".into())).noting("summary", true).noting("succeeded", 1)
         });
+    }
+
+    #[test]
+    fn counts_that_could_not_be_recorded_are_kept() {
+        let mut tally = Tally::default();
+        let slot = tally.slot(ONE, Use::GenerateMac, || key("one"));
+        tally.succeeded(slot);
+        tally.failed(slot, &Error::UserNotLoggedIn);
+        let taken = tally.take();
+        let again = tally.slot(ONE, Use::GenerateMac, || key("one"));
+        tally.succeeded(again);
+        tally.failed(again, &Error::UserNotLoggedIn);
+        tally.put_back(taken);
+        assert!(tally.is_due());
+        let [count] = &tally.take()[..] else { panic!("of one key") };
+        assert_eq!((count.succeeded, &count.others[..]), (2, &[("UserNotLoggedIn".into(), 2)][..]));
     }
 
     #[test]

@@ -95,6 +95,8 @@ struct State {
     syncing: bool,
     /// Records after the first and up to the second may not be durable: a sync failed.
     failed: Vec<(u64, u64)>,
+    /// The last record could not be written: the next one shows whether another can.
+    is_stuck: bool,
     /// The log has been told that records are missing.
     told: bool,
     /// `written` when the last checkpoint was made.
@@ -313,7 +315,8 @@ impl Trail {
     fn ready(&self, state: &mut State, now: Millis) -> Result<()> {
         let is_done =
             |open: &Open| open.head.bytes >= self.settings.segment_size || open.day != now.0 / DAY;
-        if state.open.as_ref().is_some_and(is_done) {
+        // What cannot be written shows when it is tried.
+        if state.is_stuck && state.open.is_some() || state.open.as_ref().is_some_and(is_done) {
             self.end(state, now)?;
         }
         if state.open.is_some() { Ok(()) } else { self.begin(state, now) }
@@ -415,7 +418,7 @@ impl Trail {
 
     /// Writes one record behind the others of the open segment.
     fn put(&self, state: &mut State, event: &Event, now: Millis, id: &EventId) -> Result<()> {
-        let State { open: Some(open), line, .. } = &mut *state else {
+        let State { open: Some(open), line, is_stuck, .. } = &mut *state else {
             return Err(Error::FunctionFailed("no segment is open".into()));
         };
         line.clear();
@@ -426,6 +429,7 @@ impl Trail {
         }
         let head = open.head.with(line.as_bytes());
         line.push('\n');
+        *is_stuck = true;
         if let Err(error) = open.sheet.write_at(open.head.bytes, line.as_bytes()) {
             if open.sheet.cut(open.head.bytes).is_err() {
                 // A torn line stays at its end, and nobody writes behind it.
@@ -434,6 +438,7 @@ impl Trail {
             return Err(error);
         }
         open.head = head;
+        *is_stuck = false;
         state.written += 1;
         Ok(())
     }

@@ -142,8 +142,14 @@ impl Session {
             return Ok(());
         }
         let who = self.token.identity(self.principal());
-        let counts = state.tally.take();
-        counts.iter().try_for_each(|count| self.token.note(&count.event(who.clone())))
+        let mut counts = state.tally.take().into_iter();
+        while let Some(count) = counts.next() {
+            if let Err(error) = self.token.note(&count.event(who.clone())) {
+                state.tally.put_back(std::iter::once(count).chain(counts));
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 }
 

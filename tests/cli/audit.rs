@@ -3,7 +3,7 @@
 use super::place::*;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A token with a key, and a wrong login; the key's unique id.
@@ -155,6 +155,48 @@ fn what_was_done_to_the_trail_is_found_with_no_pin() {
 }
 
 #[test]
+fn a_key_that_is_not_the_tokens_is_told() {
+    let (place, _) = with_history();
+    place.says(&["token", "init", "--label", "other"], "made in slot 1");
+    let other = place.says(&["audit", "key", "other"], "signet/");
+    let verify = ["audit", "verify", "demo", "--key", other.trim()];
+    let output = place.run_with(&verify, None, b"");
+    let (out, err) = texts(&output);
+    assert_eq!(output.status.code(), Some(1), "{out}{err}");
+    assert!(out.contains("has another key than the one given"), "{out}");
+    assert!(out.contains(", record 1") && out.contains("of another token"), "{out}");
+}
+
+#[test]
+fn what_somebody_has_put_into_the_trail_breaks_no_output() {
+    let (place, id) = with_history();
+    let segment = segment(&place);
+    let content = fs::read_to_string(&segment).unwrap();
+    let line = content.lines().nth(1).unwrap();
+    // The beginning and the end are right, and what is between them is no JSON.
+    let (start, rest) = line.split_once("\"userIdentity\":").unwrap();
+    let (_, end) = rest.rsplit_once(",\"eventCategory\"").unwrap();
+    for hostile in ["[".repeat(100_000), "\u{1b}[2J".into(), "}".into()] {
+        let put = format!(
+            "{content}{start}\"userIdentity\":{hostile},\"eventCategory\"{end}\n\u{fffd}\n"
+        );
+        fs::write(&segment, put).unwrap();
+        for arguments in [&["export"][..], &["export", "--lines"], &["show"], &["show", "--json"]] {
+            let arguments = [&["audit"], arguments, &["demo", "--key", &id]].concat();
+            let output = place.run(&arguments);
+            let (out, err) = texts(&output);
+            assert!(output.status.success(), "{out}{err}");
+            assert!(err.contains(" lines are no records"), "{arguments:?}: {err}");
+            assert!(!out.contains('\u{1b}'), "{out}");
+            if arguments.contains(&"export") && !arguments.contains(&"--lines") {
+                let all: serde_json::Value = serde_json::from_str(&out).unwrap();
+                assert_eq!(all["Records"].as_array().unwrap().len(), 1);
+            }
+        }
+    }
+}
+
+#[test]
 fn whoever_follows_sees_what_is_done() {
     let place = Place::with_token();
     let mut follow = Command::new(env!("CARGO_BIN_EXE_signet"));
@@ -167,11 +209,20 @@ fn whoever_follows_sees_what_is_done() {
     let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
     // Once the head of the table is there, it follows.
     assert!(lines.next().unwrap().unwrap().starts_with("TIME"));
+    let mut next = || lines.next().unwrap().unwrap();
     for label in ["one", "two"] {
         let id = generate(&place, label);
-        let line = lines.next().unwrap().unwrap();
+        let line = next();
         assert!(line.contains("CreateKey") && line.contains(&id), "{line}");
     }
+    // In a segment that is begun, as somebody has the one that is there.
+    let present = fs::File::open(segment(&place)).unwrap();
+    present.lock().unwrap();
+    let id = generate(&place, "three");
+    assert!(next().contains(&id));
+    let is_segment = |path: &Path| path.extension().is_some_and(|end| end == "jsonl");
+    let files = fs::read_dir(directory(&place)).unwrap().map(|entry| entry.unwrap().path());
+    assert_eq!(files.filter(|path| is_segment(path)).count(), 2);
     follow.kill().unwrap();
     follow.wait().unwrap();
 }

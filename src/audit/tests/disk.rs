@@ -77,8 +77,13 @@ impl State {
                 self.is_dead = true;
                 Turn::Half(error)
             }
-            Some((at, Fault::Fail(_))) if call == at => Turn::Half(error),
-            Some((at, Fault::Fail(many))) if call > at && call < at + many => Turn::Not(error),
+            Some((at, Fault::Fail(many))) if call >= at && call < at + many => {
+                if call == at {
+                    Turn::Half(error)
+                } else {
+                    Turn::Not(error)
+                }
+            }
             Some((at, Fault::Full)) if call >= at && extends => Turn::Half(error),
             _ => Turn::Whole,
         }

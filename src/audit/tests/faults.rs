@@ -172,3 +172,23 @@ fn what_could_not_be_made_durable_is_not_said_to_be_so_later() {
     }
     trail.commit(kept).unwrap();
 }
+
+#[test]
+fn what_must_be_recorded_is_refused_beforehand_as_long_as_the_disk_is_full() {
+    let play = Play::new(None);
+    let trail = play.trail("first");
+    trail.require().unwrap();
+    trail.record(&event(1)).unwrap();
+    play.disk.plan(play.disk.calls(), Fault::Full);
+    // Nobody could know.
+    trail.require().unwrap();
+    trail.record(&event(2)).unwrap_err();
+    for _ in 0..3 {
+        trail.require().unwrap_err();
+    }
+    play.disk.plan(0, Fault::Fail(0));
+    trail.require().unwrap();
+    trail.record(&event(3)).unwrap();
+    assert_eq!(play.numbers(&trail.archive()), [1, 3]);
+    sound(&trail.archive().verify(None, &[]).unwrap());
+}

@@ -3,6 +3,7 @@
 use crate::check::{Who, Wrong};
 use crate::context::Context;
 use crate::{Failure, Misused};
+use serde_json::Value;
 use signet_pkcs11::audit::{Archive, Held, Millis, Read, Report, Verifier};
 use signet_pkcs11::error::Error;
 use signet_pkcs11::log::Escaped;
@@ -167,27 +168,16 @@ impl<'f> Printer<'f> {
     }
 
     fn take(&mut self, read: Read<'_>) -> Result<(), Error> {
-        let Read::Record(beginning, line) = read else {
-            self.unreadable += 1;
+        let is_for_people = !self.form.json && !self.form.all;
+        if let Read::Record(beginning, _) = read
+            && is_for_people
+            && self.filter.is_in_the_way(beginning)
+        {
+            return Ok(());
+        }
+        let Some((record, line)) = choose(self.filter, read, &mut self.unreadable) else {
             return Ok(());
         };
-        let is_in_the_way =
-            !self.form.json && !self.form.all && self.filter.is_in_the_way(beginning);
-        if is_in_the_way || !self.filter.may_take(beginning) {
-            return Ok(());
-        }
-        // What is not needed to choose or to show is not taken apart.
-        if self.form.json && self.filter.looks_at_time_only() {
-            self.printed += 1;
-            return writeln!(self.out, "{line}").map_err(|error| lost(&error));
-        }
-        let Ok(record) = serde_json::from_str(line) else {
-            self.unreadable += 1;
-            return Ok(());
-        };
-        if !self.filter.takes(&record) {
-            return Ok(());
-        }
         self.printed += 1;
         let written = match self.form.json {
             true => writeln!(self.out, "{line}"),
@@ -202,14 +192,33 @@ impl<'f> Printer<'f> {
 
     fn end(mut self) -> Result<(), Failure> {
         self.flush()?;
-        if self.unreadable > 0 {
-            let lines = self.unreadable;
-            eprintln!("signet: {lines} lines are no records; `signet audit verify` says more");
-        }
+        tell(self.unreadable);
         if self.printed == 0 && !self.form.json {
             eprintln!("signet: no record is of this kind{}", self.filter.advice());
         }
         Ok(())
+    }
+}
+
+/// A record that is wanted, and its line; what is none, and is not JSON, is counted.
+fn choose<'l>(filter: &Filter, read: Read<'l>, unreadable: &mut u64) -> Option<(Value, &'l str)> {
+    let Read::Record(beginning, line) = read else {
+        *unreadable += 1;
+        return None;
+    };
+    if !filter.may_take(beginning) {
+        return None;
+    }
+    let Ok(record) = serde_json::from_str(line) else {
+        *unreadable += 1;
+        return None;
+    };
+    filter.takes(&record).then_some((record, line))
+}
+
+fn tell(unreadable: u64) {
+    if unreadable > 0 {
+        eprintln!("signet: {unreadable} lines are no records; `signet audit verify` says more");
     }
 }
 
@@ -242,13 +251,9 @@ fn export(trail: &Archive, filter: &Filter, lines: bool) -> Result<(), Failure> 
         return show(trail, filter, Form { json: true, all: true });
     }
     let mut out = BufWriter::new(std::io::stdout().lock());
-    let mut before = "{\"Records\":[";
+    let (mut before, mut unreadable) = ("{\"Records\":[", 0);
     trail.visit(filter.since, &mut |read| {
-        let Read::Record(beginning, line) = read else { return Ok(()) };
-        let chosen = filter.may_take(beginning)
-            && (filter.looks_at_time_only()
-                || serde_json::from_str(line).is_ok_and(|record| filter.takes(&record)));
-        if chosen {
+        if let Some((_, line)) = choose(filter, read, &mut unreadable) {
             write!(out, "{before}\n{line}").map_err(|error| lost(&error))?;
             before = ",";
         }
@@ -256,12 +261,15 @@ fn export(trail: &Archive, filter: &Filter, lines: bool) -> Result<(), Failure> 
     })?;
     let before = if before == "," { "" } else { before };
     writeln!(out, "{before}\n]}}").and_then(|()| out.flush()).map_err(|error| lost(&error))?;
+    tell(unreadable);
     Ok(())
 }
 
 fn verify(trail: &Where, key: Option<Verifier>, held: &[PathBuf]) -> Result<(), Failure> {
     let (archive, claimed) = trail.open()?;
     let is_claimed = key.is_none();
+    let exchanged =
+        claimed.clone().filter(|claimed| key.as_ref().is_some_and(|key| key != claimed));
     let key = key.or(claimed);
     if key.is_none() && !held.is_empty() {
         let why = "a checkpoint is of no use without the key that verifies it: --key";
@@ -274,7 +282,13 @@ fn verify(trail: &Where, key: Option<Verifier>, held: &[PathBuf]) -> Result<(), 
         return Err("there is no trail".into());
     }
     print(&report, key.as_ref().filter(|_| is_claimed))?;
-    match report.findings.len() {
+    if let Some(other) = &exchanged {
+        say!(
+            "The token's own file has another key than the one given: exchanged, unless the token \
+             was initialised anew since: {other}"
+        );
+    }
+    match report.findings.len() + usize::from(exchanged.is_some()) {
         0 => {
             say!("Nothing is wrong with the trail.");
             Ok(())

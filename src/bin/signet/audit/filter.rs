@@ -45,11 +45,6 @@ impl Filter {
         self.action.is_none() && OF_SEGMENTS.contains(&beginning.event_name)
     }
 
-    /// Whether that is all that is asked.
-    pub const fn looks_at_time_only(&self) -> bool {
-        self.key.is_none() && self.user.is_none() && !self.errors
-    }
-
     /// What to say to whoever has found nothing.
     pub const fn advice(&self) -> &'static str {
         if self.key.is_none() {
