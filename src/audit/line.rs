@@ -13,7 +13,6 @@
 use super::event::{Event, Scope};
 use super::json::Members;
 use crate::clock::Timestamp;
-use crate::log::steers;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::str::FromStr;
@@ -289,12 +288,7 @@ impl<'l> Beginning<'l> {
     /// Of a line without its newline; `None` if it is none of ours.
     #[must_use]
     pub fn read(line: &'l [u8]) -> Option<Self> {
-        let text = std::str::from_utf8(line).ok()?;
-        // They are written escaped.
-        if text.contains(steers) {
-            return None;
-        }
-        let mut rest = Rest(text);
+        let mut rest = Rest(std::str::from_utf8(line).ok()?);
         rest.expect(OPENING)?;
         let segment = rest.until("\",\"sequence\":")?;
         let sequence = number(rest.until(",\"previous\":\"")?)?;

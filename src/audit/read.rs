@@ -5,6 +5,7 @@ use super::line::{Beginning, Boot, Head, LINE_MAX, LineHash, Millis, SegmentId};
 use super::shelf::{Directory, From, Sheet, Shelf};
 use super::{CONTINUE, END, REMOVE, START};
 use crate::error::{Error, Result};
+use crate::log::steers;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::fmt;
@@ -418,7 +419,7 @@ impl Stream {
                 Ending::Cut => return Ok(None),
                 Ending::Newline => {}
             }
-            match Beginning::read(line) {
+            match to_be_shown(line) {
                 Some(beginning) => {
                     self.last = self.last.max(Some(beginning.time));
                     return Ok(self.last);
@@ -431,6 +432,13 @@ impl Stream {
     fn show(&self, visit: &mut dyn FnMut(Read<'_>) -> Result<()>) -> Result<()> {
         self.reader.as_ref().map_or(Ok(()), |(_, line)| show(line, visit))
     }
+}
+
+/// The beginning of a record in which nothing steers a terminal: ours have that escaped.
+fn to_be_shown(line: &[u8]) -> Option<Beginning<'_>> {
+    let beginning = Beginning::read(line)?;
+    let is_plain = !std::str::from_utf8(line).ok()?.contains(steers);
+    is_plain.then_some(beginning)
 }
 
 fn show(line: &[u8], visit: &mut dyn FnMut(Read<'_>) -> Result<()>) -> Result<()> {
@@ -464,7 +472,7 @@ impl Follower {
             let (mut raw, mut line, mut at) = (RawLines::new(sheet, seen), Vec::new(), seen);
             while raw.next(&mut line)? == Ending::Newline {
                 at = raw.at;
-                match Beginning::read(&line) {
+                match to_be_shown(&line) {
                     Some(beginning) => found.take(beginning.time, &line, visit)?,
                     None => visit(Read::Unreadable(&id))?,
                 }

@@ -14,7 +14,7 @@ struct Play {
     refused: usize,
 }
 
-const EVENTS: u64 = 13;
+const EVENTS: u64 = 10;
 
 impl Play {
     fn new(retention: Option<Retention>) -> Self {
@@ -51,8 +51,8 @@ impl Play {
                     self.refused += 1;
                 }
             }
-            if number % 5 == 4 {
-                let cover = if number % 2 == 0 { Cover::All } else { Cover::Own };
+            if number % 4 == 3 {
+                let cover = if number % 8 == 3 { Cover::All } else { Cover::Own };
                 let _ = trail.checkpoint(&self.world.key, cover, Duration::ZERO);
             }
         }
