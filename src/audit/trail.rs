@@ -16,7 +16,7 @@ use super::event::{Event, Scope};
 use super::line::{self, Head, LINE_MAX, Millis, Place, SegmentId};
 use super::process::Process;
 use super::read::{self, Lines, Tail};
-use super::shelf::{CHECKPOINT, Directory, Memory, Sheet, Shelf};
+use super::shelf::{CHECKPOINT, CHECKPOINT_MAX, Directory, Memory, Sheet, Shelf};
 use super::{CONTINUE, END, REMOVE, Retention, START, Settings};
 use crate::clock::Clock;
 use crate::entropy::{self, Entropy};
@@ -489,19 +489,20 @@ impl Trail {
             self.append(&event)?;
             checkpoint.kept_from = Some(kept_from);
         }
-        // What has been let go stays until its file is gone: only what is covered may go.
+        // One whose file stays, as this is killed, is covered again, and goes later.
+        let leaves = |id: &SegmentId| leaving.segments.iter().any(|(leaving, _)| leaving == id);
         let is_there = |id: &SegmentId| sizes.binary_search_by(|(there, _)| there.cmp(id)).is_ok();
         let kept_from = checkpoint.kept_from.as_ref();
-        checkpoint.heads.retain(|id, _| kept_from.is_none_or(|from| id >= from) || is_there(id));
+        let is_kept = |id: &SegmentId| kept_from.is_none_or(|from| id >= from) || is_there(id);
+        checkpoint.heads.retain(|id, _| is_kept(id) && !leaves(id));
         let (own, written) = self.own_head()?;
-        for (id, size) in sizes {
-            let known = checkpoint.heads.get(&id).copied().unwrap_or(Head::EMPTY);
-            let is_held = || leaving.segments.iter().any(|(leaving, _)| *leaving == id);
-            let is_own = own.as_ref().is_some_and(|(own, _)| *own == id);
-            if !is_own && size > known.bytes && !is_held() {
-                let head = self.extended(&id, known, cover)?;
+        for (id, size) in &sizes {
+            let known = checkpoint.heads.get(id).copied().unwrap_or(Head::EMPTY);
+            let is_own = own.as_ref().is_some_and(|(own, _)| own == id);
+            if !is_own && *size > known.bytes && !leaves(id) {
+                let head = self.extended(id, known, cover)?;
                 if head.records > 0 {
-                    checkpoint.heads.insert(id, head);
+                    checkpoint.heads.insert(id.clone(), head);
                 }
             }
         }
@@ -515,6 +516,11 @@ impl Trail {
         checkpoint.number += 1;
         checkpoint.time = self.now();
         let note = checkpoint.sign(key);
+        if note.len() as u64 > CHECKPOINT_MAX {
+            // Nobody could read it. The one that there is stays.
+            let why = "the audit trail has more segments than a checkpoint can name";
+            return Err(Error::FunctionFailed(why.into()));
+        }
         self.shelf.put_checkpoint(&note, aside.as_deref())?;
         {
             let mut state = self.state.lock();
