@@ -14,7 +14,7 @@ fn with_keys() -> (Place, [String; 2]) {
 }
 
 fn file(place: &Place) -> Connection {
-    Connection::open(place.path().join("tokens/slot-0/token.db")).unwrap()
+    Connection::open(place.database()).unwrap()
 }
 
 /// The unique ids of the private objects, in the order they were made.
@@ -121,7 +121,7 @@ fn damage_of_the_file_itself_is_told_in_sqlite_s_words() {
             .unwrap();
         drop(file);
         // The header of the change log's first page: no cell begins where it says.
-        let path = place.path().join("tokens/slot-0/token.db");
+        let path = place.database();
         let mut content = std::fs::read(&path).unwrap();
         let page = usize::try_from((root - 1) * 4096).unwrap();
         content[page + 8..page + 10].copy_from_slice(&[0xff, 0xff]);

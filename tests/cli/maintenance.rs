@@ -115,7 +115,7 @@ fn compacting_gives_back_what_was_removed_under_a_running_program() {
 fn a_token_is_destroyed_under_a_running_program() {
     let place = with_key();
     let program = Program::on(&place);
-    let mut database = File::open(place.path().join("tokens/slot-0/token.db")).unwrap();
+    let mut database = File::open(place.database()).unwrap();
     place.says(&["token", "zeroize", "demo", "--yes"], "Token \"demo\" in slot 0 is destroyed.");
     assert_eq!(program.count(), Err(Error::TokenNotPresent(SlotId(0))));
     let mut left = Vec::new();
@@ -148,7 +148,7 @@ fn destroying_needs_the_security_officer_s_pin_or_force() {
 #[test]
 fn a_token_that_cannot_be_read_is_destroyed_by_its_slot() {
     let place = Place::with_token();
-    std::fs::write(place.path().join("tokens/slot-0/token.db"), [0x5a; 4096]).unwrap();
+    std::fs::write(place.database(), [0x5a; 4096]).unwrap();
     let zeroize = ["token", "zeroize", "--slot", "0", "--yes"];
     place.fails(&zeroize, 1, "Where no PIN can be checked, --force destroys the token");
     let forced = [&zeroize[..], &["--force"]].concat();
@@ -161,7 +161,7 @@ fn a_token_that_cannot_be_read_is_destroyed_by_its_slot() {
 #[test]
 fn a_token_whose_file_others_may_write_is_overwritten_all_the_same() {
     let place = Place::with_token();
-    let path = place.path().join("tokens/slot-0/token.db");
+    let path = place.database();
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o666)).unwrap();
     let mut database = File::open(&path).unwrap();
     let forced = ["token", "zeroize", "--slot", "0", "--yes", "--force"];

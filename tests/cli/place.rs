@@ -1,7 +1,7 @@
 //! `signet` run in a token directory of its own.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// The user PIN of every token.
@@ -26,6 +26,11 @@ impl Place {
     /// The directory that holds the token directory, `tokens`.
     pub fn path(&self) -> &Path {
         self.0.path()
+    }
+
+    /// The file of the token in slot 0.
+    pub fn database(&self) -> PathBuf {
+        self.path().join("tokens/slot-0/token.db")
     }
 
     /// Makes a file in [`Place::path`]; its path.

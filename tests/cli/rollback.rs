@@ -44,21 +44,17 @@ impl Guarded {
         fails(&list, 1, "1 that cannot be read");
     }
 
-    fn database(&self) -> PathBuf {
-        self.0.path().join("tokens/slot-0/token.db")
-    }
-
     /// The token's file, with the log written back into it.
     fn copy(&self) -> Vec<u8> {
-        let file = rusqlite::Connection::open(self.database()).unwrap();
+        let file = rusqlite::Connection::open(self.0.database()).unwrap();
         file.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
         drop(file);
-        std::fs::read(self.database()).unwrap()
+        std::fs::read(self.0.database()).unwrap()
     }
 
     fn put_back(&self, copy: &[u8]) {
         self.copy();
-        std::fs::write(self.database(), copy).unwrap();
+        std::fs::write(self.0.database(), copy).unwrap();
     }
 }
 

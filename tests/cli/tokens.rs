@@ -49,7 +49,7 @@ fn a_damaged_token_keeps_nobody_from_the_others() {
     let place = Place::with_token();
     place.says(&["token", "init", "--label", "second"], "slot 1");
     place.says(&["key", "generate", "--token", "second", "--key", "a"], "Generated");
-    std::fs::write(place.path().join("tokens/slot-0/token.db"), [0x5a; 4096]).unwrap();
+    std::fs::write(place.database(), [0x5a; 4096]).unwrap();
     let output = place.run(&["token", "list"]);
     let (out, err) = texts(&output);
     assert!(output.status.success() && out.contains("second"), "{out}{err}");
@@ -67,7 +67,7 @@ fn a_damaged_token_keeps_nobody_from_the_others() {
 #[test]
 fn a_damaged_token_is_not_taken_for_none() {
     let place = Place::with_token();
-    std::fs::write(place.path().join("tokens/slot-0/token.db"), [0x5a; 4096]).unwrap();
+    std::fs::write(place.database(), [0x5a; 4096]).unwrap();
     let output = place.run(&["token", "list"]);
     let (out, err) = texts(&output);
     assert_eq!((output.status.code(), &*out), (Some(1), ""), "{err}");
