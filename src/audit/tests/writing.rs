@@ -327,13 +327,12 @@ fn nothing_that_is_recorded_after_the_clock_went_back_is_taken_for_old() {
         assert_eq!(trail.archive().segments().unwrap().len(), 2);
     }
     world.later();
-    let trail = world.trail(directory.path());
-    trail.record(&event(22)).unwrap();
+    world.trail(directory.path()).record(&event(22)).unwrap();
     for _ in 0..3 {
-        world.checkpoint(&trail, Cover::Own);
+        world.checkpoint(&other, Cover::Own);
     }
-    assert_eq!(numbers(&trail.archive()), [10, 20, 21, 22]);
-    let report = trail.archive().verify(Some(&world.verifier()), &[]).unwrap();
+    assert_eq!(numbers(&other.archive()), [10, 20, 21, 22]);
+    let report = other.archive().verify(Some(&world.verifier()), &[]).unwrap();
     sound(&report);
     assert_eq!(report.uncovered, 0);
 }
